@@ -1,0 +1,1 @@
+"""What to do: pure decisions, one file per promise. No I/O, no clock, no framework."""
