@@ -1,0 +1,267 @@
+"""The vocabulary that all kinds share: bounded types, references, conditions, and how a kind is declared.
+
+Every field has a description (`kubectl explain` is the manual) and a bound (the API server can price each CEL rule).
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import StrEnum
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
+from pydantic.alias_generators import to_camel
+
+GROUP = "managedvm.dev"
+VERSION = "v1alpha1"
+API_VERSION = f"{GROUP}/{VERSION}"
+
+APPLIED_BY = f"{GROUP}/applied-by"
+"""The annotation into which a MutatingAdmissionPolicy stamps the authenticated user."""
+
+LEDGER_LABEL = f"{GROUP}/ledger"
+"""The label of a Namespace that holds records and can therefore not simply be deleted."""
+
+OPERATOR_RECORD_PREFIX = "op-"
+"""Names of records that only the operator may create start with this."""
+
+DNS_LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
+DNS_SUBDOMAIN = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
+DURATION = r"^([0-9]+h)?([0-9]+m)?([0-9]+s)?$"
+
+
+class ApiModel(BaseModel):
+    """A part of an object as it stands in YAML: camelCase outside, frozen inside.
+
+    Unknown fields are ignored, so that an older operator survives a newer CRD.
+    """
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True, extra="ignore")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the JSON form that the API server takes, without absent fields."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+def parse_duration(value: object) -> object:
+    """Return the timedelta of a Go-style duration such as `1h30m`; anything else goes on to pydantic."""
+    if not isinstance(value, str):
+        return value
+    match = re.fullmatch(DURATION, value)
+    if not value or match is None:
+        raise ValueError(f"{value!r} is not a duration such as 30s, 90m or 1h30m")
+    hours, minutes, seconds = (int(part[:-1]) if part else 0 for part in match.groups())
+    return timedelta(hours=hours, minutes=minutes, seconds=seconds)
+
+
+def format_duration(value: timedelta) -> str:
+    """Return a timedelta of whole seconds as `1h30m`; zero is `0s`."""
+    minutes, seconds = divmod(int(value.total_seconds()), 60)
+    hours, minutes = divmod(minutes, 60)
+    parts = [f"{number}{unit}" for number, unit in ((hours, "h"), (minutes, "m"), (seconds, "s")) if number]
+    return "".join(parts) or "0s"
+
+
+Name = Annotated[str, Field(min_length=1, max_length=253, pattern=DNS_SUBDOMAIN)]
+NamespaceName = Annotated[str, Field(min_length=1, max_length=63, pattern=DNS_LABEL)]
+ShortText = Annotated[str, Field(min_length=1, max_length=128)]
+LongText = Annotated[str, Field(min_length=1, max_length=2048)]
+Identity = Annotated[str, Field(min_length=1, max_length=254)]
+"""A person or service as the API server authenticates it; for people usually their e-mail address."""
+Uuid = Annotated[
+    str, Field(min_length=36, max_length=36, pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
+]
+InventoryPath = Annotated[str, Field(min_length=2, max_length=512, pattern=r"^/[^/]+(/[^/]+)*$")]
+Timestamp = AwareDatetime
+Duration = Annotated[
+    timedelta,
+    BeforeValidator(parse_duration),
+    PlainSerializer(format_duration),
+    WithJsonSchema({"type": "string", "minLength": 2, "maxLength": 16, "pattern": DURATION}),
+]
+Money = Annotated[str, Field(max_length=16, pattern=r"^[0-9]{1,12}\.[0-9]{2}$")]
+Quantity = Annotated[
+    str, Field(min_length=2, max_length=16, pattern=r"^[1-9][0-9]*(Mi|Gi|Ti)$")
+]
+"""A size in whole binary units: memory and disks are sold and configured in them."""
+
+ZONE_RULE: dict[str, Any] = {
+    "x-kubernetes-validations": [
+        {
+            "rule": "timestamp('2020-01-01T00:00:00Z').getHours(self) >= 0",
+            "message": "not a time zone of the IANA database: write for example Europe/Berlin "
+            "(clause 5.1: windows are local times)",
+        }
+    ]
+}
+TimeZone = Annotated[
+    str, Field(min_length=3, max_length=64, pattern=r"^[A-Za-z0-9_+/-]+$", json_schema_extra=ZONE_RULE)
+]
+WallTime = Annotated[str, Field(min_length=5, max_length=5, pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
+
+
+class Weekday(StrEnum):
+    """A day of the week, in the order of ISO 8601."""
+
+    MONDAY = "Mon"
+    TUESDAY = "Tue"
+    WEDNESDAY = "Wed"
+    THURSDAY = "Thu"
+    FRIDAY = "Fri"
+    SATURDAY = "Sat"
+    SUNDAY = "Sun"
+
+
+class WeeklyHours(ApiModel):
+    """Hours that recur each week, as wall time in the zone named beside them."""
+
+    days: Annotated[
+        tuple[Weekday, ...],
+        Field(min_length=1, max_length=7, json_schema_extra={"x-kubernetes-list-type": "set"}),
+    ] = Field(description="The days on which these hours begin. Example: [Sat, Sun].")
+    start: WallTime = Field(description="Begin as local wall time HH:MM. Example: '21:00'.")
+    end: WallTime = Field(
+        description="End as local wall time HH:MM; not after the start means the next day, "
+        "and 00:00 to 00:00 the whole day. Example: '08:00'."
+    )
+
+
+class LocalReference(ApiModel):
+    """A reference to an object by its name alone."""
+
+    name: Name = Field(description="Name of the object that is referred to.")
+
+
+class SecretReference(ApiModel):
+    """A reference to a Secret in the namespace that the kind prescribes, never another one."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "x-kubernetes-validations": [
+                {
+                    "rule": "!has(self.__namespace__)",
+                    "message": "namespace cannot be chosen (clause 1: a package serves its own VM): remove it; "
+                    "the Secret must be in the namespace of the ManagedVM",
+                }
+            ]
+        }
+    )
+
+    name: Name = Field(description="Name of the Secret; it holds the keys `username` and `password`.")
+    namespace: NamespaceName | None = Field(
+        default=None, description="Always refused: it is declared only so that the refusal can say why."
+    )
+
+
+class Condition(ApiModel):
+    """One aspect of the observed state, as in the Kubernetes API conventions."""
+
+    type: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Z][A-Za-z]*$")] = Field(
+        description="The aspect, in positive polarity."
+    )
+    status: Literal["True", "False", "Unknown"] = Field(description="Whether the aspect holds.")
+    reason: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Z][A-Za-z0-9]*$")] = Field(
+        description="One word out of the documented reasons."
+    )
+    message: Annotated[str, Field(max_length=1024)] = Field(
+        description="The fact, its consequence, the next step, and the clause that it follows from."
+    )
+    last_transition_time: Timestamp = Field(description="When the status last changed, not the message.")
+    observed_generation: Annotated[int, Field(ge=0)] | None = Field(
+        default=None, description="The generation of the spec that this statement is about."
+    )
+
+
+Conditions = Annotated[
+    tuple[Condition, ...],
+    Field(
+        max_length=24,
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
+    ),
+]
+
+
+def list_map(*keys: str) -> dict[str, Any]:
+    """Return the schema keywords of a list whose items are named by `keys`."""
+    return {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": list(keys)}
+
+
+class Status(ApiModel):
+    """What every kind with a status has in common."""
+
+    observed_generation: Annotated[int, Field(ge=-1)] = Field(
+        default=-1, description="The generation last looked at, moved on failure too; -1 until the first look."
+    )
+    conditions: Conditions = Field(default=(), description="The observed state, one entry per aspect.")
+
+
+class ObjectMeta(ApiModel):
+    """The part of an object's metadata that decisions use."""
+
+    name: str
+    namespace: str = ""
+    uid: str = ""
+    generation: int = 0
+    resource_version: str = ""
+    creation_timestamp: Timestamp | None = None
+    deletion_timestamp: Timestamp | None = None
+    labels: dict[str, str] = {}
+    annotations: dict[str, str] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A CEL validation rule at the root of a kind."""
+
+    rule: str
+    message: str
+    optional_old_self: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A printer column; `wide` columns show with `-o wide` only."""
+
+    name: str
+    path: str
+    type: Literal["string", "integer", "date", "boolean"] = "string"
+    wide: bool = False
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """How a kind is served: its names, its scope, and what the API server itself checks and shows."""
+
+    kind: str
+    plural: str
+    short: str
+    scope: Literal["Namespaced", "Cluster"]
+    categories: tuple[str, ...]
+    columns: Sequence[Column] = ()
+    selectable: tuple[str, ...] = ()
+    rules: Sequence[Rule] = ()
+    labels: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def singular(self) -> str:
+        """The lower-case name that `kubectl get` takes."""
+        return self.kind.lower()
+
+
+class Resource(ApiModel):
+    """A whole object: metadata, spec and, where the kind has one, status."""
+
+    metadata: ObjectMeta
+
+    @classmethod
+    def of(cls, body: dict[str, Any]) -> Self:
+        """Return the model of an object as the API server sent it; raises pydantic's ValidationError."""
+        return cls.model_validate(body)
+
+    @property
+    def key(self) -> str:
+        """`namespace/name`, or the name alone where there is no namespace."""
+        meta = self.metadata
+        return f"{meta.namespace}/{meta.name}" if meta.namespace else meta.name

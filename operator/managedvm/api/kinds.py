@@ -1,0 +1,24 @@
+"""The list of all kinds that the operator serves: the one place that names them all."""
+
+from managedvm.api.base import Resource
+from managedvm.api.changerequest import ChangeRequest
+from managedvm.api.customer import Customer
+from managedvm.api.customercontacts import CustomerContacts
+from managedvm.api.managedvm import ManagedVM
+from managedvm.api.pricelist import PriceList
+from managedvm.api.servicelevel import ServiceLevel
+from managedvm.api.vcenter import VCenter
+from managedvm.api.vmclaim import VMClaim
+from managedvm.api.workentry import WorkEntry
+
+KINDS: tuple[type[Resource], ...] = (
+    ManagedVM,
+    Customer,
+    CustomerContacts,
+    ServiceLevel,
+    PriceList,
+    VCenter,
+    VMClaim,
+    ChangeRequest,
+    WorkEntry,
+)

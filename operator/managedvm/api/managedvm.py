@@ -1,0 +1,401 @@
+"""ManagedVM: one VMware VM with its service level, its package, and the configuration that was agreed for it."""
+
+from enum import StrEnum
+from typing import Annotated, Any, ClassVar
+
+from pydantic import ConfigDict, Field
+
+from managedvm.api.base import (
+    ApiModel,
+    Column,
+    Identity,
+    InventoryPath,
+    Kind,
+    LocalReference,
+    Quantity,
+    Resource,
+    Rule,
+    SecretReference,
+    ShortText,
+    Status,
+    Timestamp,
+    TimeZone,
+    Uuid,
+    WeeklyHours,
+    list_map,
+)
+from managedvm.api.vcenter import Mode
+
+
+class ServicePackage(StrEnum):
+    """The managed service package of clause 2."""
+
+    BASIC = "Basic"
+    ADVANCED = "Advanced"
+
+
+class VMOrigin(StrEnum):
+    """Whether the VM was there before its order (Adopted) or was made for it (Provisioned)."""
+
+    ADOPTED = "Adopted"
+    PROVISIONED = "Provisioned"
+
+
+class RestartPolicy(StrEnum):
+    """Whether the operator may restart the VM for a change that needs it."""
+
+    NEVER = "Never"
+    IN_WINDOW = "InWindow"
+
+
+class GuestAccess(StrEnum):
+    """How commands reach the guest."""
+
+    VMWARE_TOOLS = "VMwareTools"
+
+
+def _exactly_one(first: str, second: str, message: str) -> dict[str, Any]:
+    return {"x-kubernetes-validations": [{"rule": f"has(self.{first}) != has(self.{second})", "message": message}]}
+
+
+class VMIdentity(ApiModel):
+    """Which VM is meant. It never changes."""
+
+    model_config = ConfigDict(
+        json_schema_extra=_exactly_one(
+            "inventoryPath",
+            "instanceUUID",
+            "name the VM by exactly one of inventoryPath and instanceUUID (clause 1: a package serves its own VM)",
+        )
+    )
+
+    v_center_ref: LocalReference = Field(description="The VCenter in which the VM lives.")
+    inventory_path: InventoryPath | None = Field(
+        default=None,
+        description="Inventory path, resolved once; from then on the instance UUID counts. "
+        "Example: /Berlin/vm/kunde-a/web-01.",
+    )
+    instance_uuid: Uuid | None = Field(
+        default=None, alias="instanceUUID", description="The VM's instance UUID, where it is known already."
+    )
+    origin: VMOrigin = Field(
+        default=VMOrigin.ADOPTED,
+        description="Adopted: the configuration found is the baseline. Provisioned: the VM was made for its order and "
+        "its first configuration is included in the package (clause 6.3).",
+    )
+
+
+class Order(ApiModel):
+    """One single order of the contract: a service level, and a package where one is booked."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "x-kubernetes-validations": [
+                {
+                    "rule": "!has(self.until) || timestamp(self.from) < timestamp(self.until)",
+                    "message": "until must be later than from (clause 1: an order is valid for a time)",
+                }
+            ]
+        }
+    )
+
+    reference: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$")] = Field(
+        description="The provider's reference of the order. Example: A-2026-117."
+    )
+    service_level: Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-z][a-z0-9-]*$")] = Field(
+        description="Name of the ServiceLevel. Example: premium."
+    )
+    service_package: ServicePackage | None = Field(
+        default=None,
+        description="The managed service package (clause 2); absent where none is booked, which the level must allow.",
+    )
+    from_: Timestamp = Field(alias="from", description="From when the order is in force. Nothing is done before.")
+    until: Timestamp | None = Field(
+        default=None, description="Until when; set once to end the order. Nothing is done after."
+    )
+
+
+class AgreedMaintenance(ApiModel):
+    """Maintenance windows agreed for this VM alone; they take the place of the service level's."""
+
+    time_zone: TimeZone = Field(description="IANA time zone of the windows. Example: Europe/Berlin.")
+    windows: Annotated[
+        tuple[WeeklyHours, ...],
+        Field(min_length=1, max_length=14, json_schema_extra={"x-kubernetes-list-type": "atomic"}),
+    ] = Field(description="The agreed windows.")
+    agreed_by: ShortText = Field(description="Who agreed for the customer.")
+    agreed_at: Timestamp = Field(description="When it was agreed.")
+
+
+class Freeze(ApiModel):
+    """A time in which no maintenance is done although a window is open."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "x-kubernetes-validations": [
+                {
+                    "rule": "timestamp(self.from) < timestamp(self.until)",
+                    "message": "until must be later than from (clause 5.1)",
+                }
+            ]
+        }
+    )
+
+    from_: Timestamp = Field(alias="from", description="Begin of the freeze.")
+    until: Timestamp = Field(description="End of the freeze.")
+    reason: ShortText = Field(description="Why. Example: Christmas sale.")
+
+
+class MaintenanceAgreement(ApiModel):
+    """What was agreed about maintenance for this VM (clause 5.1)."""
+
+    agreed: AgreedMaintenance | None = Field(
+        default=None, description="Individually agreed windows; needed where the service level has none of its own."
+    )
+    freezes: Annotated[
+        tuple[Freeze, ...], Field(max_length=16, json_schema_extra={"x-kubernetes-list-type": "atomic"})
+    ] = Field(default=(), description="Times without maintenance.")
+
+
+class Disk(ApiModel):
+    """A virtual disk, addressed by its controller and unit."""
+
+    name: Annotated[str, Field(min_length=1, max_length=32, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")] = Field(
+        description="What the disk is for. Example: system."
+    )
+    device_node: Annotated[str, Field(max_length=12, pattern=r"^(SCSI|SATA|NVME|IDE)\([0-9]:[0-9]{1,2}\)$")] = Field(
+        description="Virtual device node as vSphere shows it: controller type, bus and unit. Example: SCSI(0:0)."
+    )
+    size: Quantity = Field(
+        description="Size of the virtual disk; it can only grow, and the file system in it is not grown. Example: 40Gi."
+    )
+
+
+class Resources(ApiModel):
+    """The size of the VM (clause 6.3: after the initial configuration each change is billed)."""
+
+    cpus: Annotated[int, Field(ge=1, le=768)] | None = Field(default=None, description="Number of virtual CPUs.")
+    memory: Annotated[
+        Quantity,
+        Field(
+            json_schema_extra={
+                "x-kubernetes-validations": [
+                    {
+                        "rule": "isQuantity(self) && quantity(self).asInteger() % 4194304 == 0",
+                        "message": "memory must be a multiple of 4Mi, as vSphere requires (clause 6.3)",
+                    }
+                ]
+            }
+        ),
+    ] | None = Field(default=None, description="Memory. Example: 8Gi.")
+    disks: Annotated[
+        tuple[Disk, ...],
+        Field(
+            max_length=16,
+            json_schema_extra={
+                **list_map("name"),
+                "x-kubernetes-validations": [
+                    {
+                        "rule": "self.all(a, self.exists_one(b, a.deviceNode == b.deviceNode))",
+                        "message": "two disks cannot have the same deviceNode (clause 6.3: a disk is addressed by "
+                        "controller and unit)",
+                    }
+                ],
+            },
+        ),
+    ] = Field(default=(), description="Disks whose size is agreed; other disks of the VM are left alone.")
+
+
+class Guest(ApiModel):
+    """How commands reach the guest, and as whom."""
+
+    access: GuestAccess = Field(default=GuestAccess.VMWARE_TOOLS, description="The way into the guest.")
+    credentials_secret_ref: SecretReference = Field(
+        description="Secret in the namespace of the ManagedVM with the guest's username and password."
+    )
+
+
+class Change(ApiModel):
+    """The order slip for a change of the configuration: each change needs a new one (clause 6.3)."""
+
+    id: Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")] = Field(
+        description="New for each change; the record of the change is named after it. Example: memory-for-november."
+    )
+    requested_by: Identity = Field(
+        description="Who asked for it. Naming somebody other than the user who applies it needs the verb `attest`."
+    )
+    ticket: ShortText | None = Field(default=None, description="Number of the ticket, where there is one.")
+
+
+class ManagedVMSpec(ApiModel):
+    """What was ordered and agreed for one VM."""
+
+    customer_ref: LocalReference = Field(description="The Customer that ordered.")
+    vm: VMIdentity = Field(description="Which VM is meant.")
+    orders: Annotated[
+        tuple[Order, ...],
+        Field(
+            min_length=1,
+            max_length=16,
+            json_schema_extra={
+                **list_map("reference"),
+                "x-kubernetes-validations": [
+                    {
+                        "rule": "self.all(a, self.all(b, a.reference == b.reference || "
+                        "(has(a.until) && timestamp(a.until) <= timestamp(b.from)) || "
+                        "(has(b.until) && timestamp(b.until) <= timestamp(a.from))))",
+                        "message": "orders must not overlap, a VM has at most one package at a time (clause 1): "
+                        "set `until` of the earlier order to the `from` of the later one",
+                    }
+                ],
+            },
+        ),
+    ] = Field(description="The single orders of the contract. One is ended by `until`, never changed or removed.")
+    mode: Mode | None = Field(
+        default=None,
+        description="Observe decides and tells, Enforce also acts. Absent: Observe for an adopted VM, Enforce for a "
+        "provisioned one. The VCenter's maximumMode caps it.",
+    )
+    suspend: bool = Field(default=False, description="Stop deciding for this VM; the contract's clocks go on.")
+    resources: Resources | None = Field(default=None, description="The agreed size of the VM.")
+    restart_policy: RestartPolicy = Field(
+        default=RestartPolicy.NEVER,
+        description="InWindow lets a change that needs a power cycle shut the guest down inside a maintenance window.",
+    )
+    maintenance: MaintenanceAgreement = Field(
+        default=MaintenanceAgreement(), description="What was agreed about maintenance for this VM."
+    )
+    guest: Guest | None = Field(default=None, description="How commands reach the guest.")
+    change: Change | None = Field(default=None, description="The order slip of the latest change of configuration.")
+    deletion_protection: bool = Field(
+        default=True, description="While true, this object cannot be deleted. Deleting it never touches the VM."
+    )
+
+
+class OrderInForce(ApiModel):
+    """An order as it stands in status."""
+
+    reference: str = Field(description="Reference of the order.", max_length=64)
+    service_level: str = Field(description="Name of the ServiceLevel.", max_length=63)
+    service_package: ServicePackage | None = Field(default=None, description="The package, where one is booked.")
+    from_: Timestamp = Field(alias="from", description="From when it is in force.")
+    until: Timestamp | None = Field(default=None, description="Until when, where it has an end.")
+
+
+class ServiceInForce(ApiModel):
+    """One service of the contract, and whether the order in force includes it."""
+
+    name: Annotated[str, Field(max_length=48)] = Field(description="Name of the service.")
+    clause: Annotated[str, Field(max_length=8)] = Field(description="Clause of the contract.")
+    included: bool = Field(description="Whether the order in force includes it.")
+
+
+class ResourceValues(ApiModel):
+    """A size of the VM as it is or was."""
+
+    cpus: Annotated[int, Field(ge=0, le=4096)] = Field(description="Number of virtual CPUs.")
+    memory: Annotated[str, Field(max_length=16)] = Field(description="Memory.")
+    disks: Annotated[dict[str, str], Field(max_length=64)] = Field(
+        default={}, description="Size of each disk by its device node."
+    )
+
+
+class VMStatus(ApiModel):
+    """Which VM this is; facts that change rarely."""
+
+    instance_uuid: Uuid = Field(alias="instanceUUID", description="The VM's instance UUID; sticky.")
+    v_center_uuid: Uuid = Field(alias="vCenterUUID", description="Identity of the vCenter that it is in.")
+    inventory_path: Annotated[str, Field(max_length=512)] = Field(description="Where it is in the inventory.")
+    power_state: Annotated[str, Field(max_length=16)] = Field(description="PoweredOn, PoweredOff or Suspended.")
+
+
+class ConfigurationStatus(ApiModel):
+    """The configuration that counts as agreed, and the one that is there."""
+
+    origin: VMOrigin = Field(description="Adopted: found. Provisioned: made for the order.")
+    baseline: ResourceValues = Field(description="The size found at adoption or reached by the initial configuration.")
+    baseline_at: Timestamp = Field(description="When the baseline was taken.")
+    current: ResourceValues = Field(description="The size of the VM now.")
+
+
+class RestartStatus(ApiModel):
+    """Restarts of the VM by vSphere HA (clause 5.2)."""
+
+    consecutive: Annotated[int, Field(ge=0)] = Field(description="Restarts in a row, counted across vMotion.")
+    last_at: Timestamp = Field(description="When the last one was.")
+
+
+class ManagedVMStatus(Status):
+    """What was observed. Facts that move fast are metrics, not status."""
+
+    mode: Mode | None = Field(default=None, description="The mode in effect.")
+    order: OrderInForce | None = Field(default=None, description="The order in force.")
+    next_order: OrderInForce | None = Field(default=None, description="The order that comes next.")
+    services: Annotated[tuple[ServiceInForce, ...], Field(max_length=24, json_schema_extra=list_map("name"))] = Field(
+        default=(), description="What the order in force includes, clause by clause."
+    )
+    vm: VMStatus | None = Field(default=None, description="Which VM this is.")
+    configuration: ConfigurationStatus | None = Field(default=None, description="Agreed and actual size.")
+    high_availability: RestartStatus | None = Field(
+        default=None, description="Restarts by vSphere HA; absent while there is no streak."
+    )
+
+
+_ORDERS_KEPT = (
+    "oldSelf.spec.orders.all(o, self.spec.orders.exists(n, n.reference == o.reference))",
+    "spec.orders: an order is never removed (clause 1: what was in force when is part of the contract); "
+    "set its `until` to end it",
+)
+_ORDERS_UNCHANGED = (
+    "oldSelf.spec.orders.all(o, self.spec.orders.all(n, n.reference != o.reference || "
+    "(n.serviceLevel == o.serviceLevel && n.from == o.from && "
+    "has(n.servicePackage) == has(o.servicePackage) && "
+    "(!has(o.servicePackage) || n.servicePackage == o.servicePackage) && "
+    "(!has(o.until) || (has(n.until) && n.until == o.until)))))",
+    "spec.orders: level, package, `from` and an `until` once set never change (clause 1); "
+    "end the order by `until` and add a new one",
+)
+
+
+class ManagedVM(Resource):
+    """One VMware VM under contract: its orders, its identity, its agreed configuration."""
+
+    KIND: ClassVar[Kind] = Kind(
+        kind="ManagedVM",
+        plural="managedvms",
+        short="mvm",
+        scope="Namespaced",
+        categories=("msp",),
+        columns=(
+            Column("Level", ".status.order.serviceLevel", description="Service level of the order in force"),
+            Column("Package", ".status.order.servicePackage", description="Package of the order in force"),
+            Column("Mode", ".status.mode"),
+            Column("Ready", ".status.conditions[?(@.type=='Ready')].status"),
+            Column("Reason", ".status.conditions[?(@.type=='Ready')].reason"),
+            Column("Age", ".metadata.creationTimestamp", type="date"),
+            Column("VM", ".status.vm.inventoryPath", wide=True),
+            Column("CPUs", ".status.configuration.current.cpus", type="integer", wide=True),
+            Column("Memory", ".status.configuration.current.memory", wide=True),
+            Column("Power", ".status.vm.powerState", wide=True),
+            Column("Message", ".status.conditions[?(@.type=='Ready')].message", wide=True),
+        ),
+        selectable=(".spec.customerRef.name", ".spec.vm.vCenterRef.name", ".status.order.serviceLevel"),
+        rules=(
+            Rule(
+                "self.spec.vm == oldSelf.spec.vm",
+                "spec.vm: never changes (clause 1: a package serves its own VM only); make a new ManagedVM for another VM",
+            ),
+            Rule(
+                "self.spec.customerRef == oldSelf.spec.customerRef",
+                "spec.customerRef: never changes (clause 1: the order is this customer's); end the order and make a "
+                "new ManagedVM",
+            ),
+            Rule(*_ORDERS_KEPT),
+            Rule(*_ORDERS_UNCHANGED),
+        ),
+    )
+
+    spec: ManagedVMSpec = Field(description="What was ordered and agreed.")
+    status: ManagedVMStatus = Field(default=ManagedVMStatus(), description="What was observed.")
+
+
