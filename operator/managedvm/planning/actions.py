@@ -1,0 +1,140 @@
+"""Every effect as a named frozen value. A plan lists them in order; `world.apply` matches each to one call of a port.
+
+An action carries all that its call needs and nothing that is still to be decided. Its clause says why it may be done.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from managedvm.planning.clauses import Clause
+from managedvm.planning.observed import HaSettings
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimVM:
+    """Create the VMClaim; a claim of somebody else is a Conflict."""
+
+    body: Mapping[str, Any]
+    clause: Clause = Clause.ONE_PACKAGE_PER_VM
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseClaim:
+    """Delete the VMClaim, if it is still the one that was seen."""
+
+    name: str
+    uid: str
+    clause: Clause = Clause.ONE_PACKAGE_PER_VM
+
+
+@dataclass(frozen=True, slots=True)
+class ConfirmUnchanged:
+    """Read the ManagedVM and its claim from the API server; stop the plan unless both are as they were decided on."""
+
+    namespace: str
+    name: str
+    uid: str
+    generation: int
+    claim: str
+    clause: Clause = Clause.DIRECTLY_ATTACHED_VM
+
+
+@dataclass(frozen=True, slots=True)
+class OverrideHighAvailability:
+    """Set the HA override of one VM in its cluster."""
+
+    cluster: str
+    vm: str
+    settings: HaSettings
+    exists: bool
+    clause: Clause = Clause.HIGH_AVAILABILITY
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigureClusterHighAvailability:
+    """Set cluster-wide HA options; only what is named here is touched."""
+
+    cluster: str
+    enable: bool = False
+    host_monitoring: str | None = None
+    vm_monitoring: str | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
+    clause: Clause = Clause.HIGH_AVAILABILITY
+
+
+@dataclass(frozen=True, slots=True)
+class Reconfigure:
+    """Change a VM's configuration in one task, only if nobody changed it since `change_version`.
+
+    `disks` maps device keys to new capacities in bytes, `notes` are entries of extraConfig of ours.
+    """
+
+    vm: str
+    change_version: str
+    clause: Clause
+    cpus: int | None = None
+    memory_mib: int | None = None
+    disks: Mapping[int, int] = field(default_factory=dict)
+    notes: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ShutDownGuest:
+    """Ask the guest to shut down. It may refuse; nobody pulls the plug."""
+
+    vm: str
+    clause: Clause = Clause.CHANGE_BY_EFFORT
+
+
+@dataclass(frozen=True, slots=True)
+class PowerOn:
+    """Power a VM on that we have shut down for a change."""
+
+    vm: str
+    clause: Clause = Clause.CHANGE_BY_EFFORT
+
+
+@dataclass(frozen=True, slots=True)
+class RecordRequest:
+    """Create a ChangeRequest; the same record already there is success, a different one an alarm."""
+
+    body: Mapping[str, Any]
+    clause: Clause
+
+
+@dataclass(frozen=True, slots=True)
+class RecordWork:
+    """Create a WorkEntry; the same record already there is success, a different one an alarm."""
+
+    body: Mapping[str, Any]
+    clause: Clause
+
+
+@dataclass(frozen=True, slots=True)
+class AdvanceRequest:
+    """Write the status of a ChangeRequest; it only ever advances.
+
+    `resource_version` is empty for a record that an earlier action of the same plan creates.
+    """
+
+    namespace: str
+    name: str
+    resource_version: str
+    status: Mapping[str, Any]
+    clause: Clause
+
+
+Action = (
+    ClaimVM
+    | ReleaseClaim
+    | ConfirmUnchanged
+    | OverrideHighAvailability
+    | ConfigureClusterHighAvailability
+    | Reconfigure
+    | ShutDownGuest
+    | PowerOn
+    | RecordRequest
+    | RecordWork
+    | AdvanceRequest
+)

@@ -1,0 +1,33 @@
+"""The clauses of the contract that decisions cite, each with its number and a sentence for a person."""
+
+from enum import Enum
+
+
+class Clause(Enum):
+    """A clause: its number in the contract, and what it says in our words."""
+
+    ONE_PACKAGE_PER_VM = ("1", "Each VM has at most one managed service package.")
+    DIRECTLY_ATTACHED_VM = ("1", "A package serves only the VM that it was booked for.")
+    PACKAGE_MANDATORY = ("1", "Professional and Premium VMs need a managed service package.")
+    AS_ORDERED = ("1", "What is done is what the single order names, while it is in force.")
+    VARIANTS = ("2", "There are two packages, Basic and Advanced.")
+    PROVISIONING = ("3.1", "Set-up of operating system, middleware, network, certificates and backup is included.")
+    OPERATION = ("3.2", "Monitoring, alarms, certificates, backup and updates on order are included.")
+    ADVANCED_OPERATION = ("3.3", "Advanced adds active patch management and automatic updates.")
+    OPTIONAL_SERVICES = ("4", "With an active package further services are done on request, billed by effort.")
+    AUTHORISED_REQUESTERS = ("4", "The customer names who may order and so limits the circle.")
+    DOCUMENTED = ("4", "Each request is documented, through whatever channel it came.")
+    CHANGE_ON_REQUEST = ("4.2", "Changes of configuration can be ordered.")
+    MAINTENANCE_WINDOW = ("5.1", "Work that disturbs a VM is done in a maintenance window.")
+    HIGH_AVAILABILITY = ("5.2", "All VMs are watched by vSphere HA and restarted at most three times in a row.")
+    PRECAUTION = ("5.2", "Precautionary action needs a package and active alarms.")
+    CHANGE_BY_EFFORT = ("6.3", "After the initial configuration each change is billed by effort.")
+    INITIAL_CONFIGURATION = ("6.3", "The initial configuration is included.")
+    CAPACITY = ("6.4", "Managing capacity is not included; growing a VM needs an order.")
+
+    def __init__(self, number: str, sentence: str) -> None:
+        self.number = number
+        self.sentence = sentence
+
+    def __str__(self) -> str:
+        return f"clause {self.number}"

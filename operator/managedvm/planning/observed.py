@@ -1,0 +1,137 @@
+"""What was read before a decision: frozen facts, and Unknown(reason) where a read failed.
+
+A failed read is an answer of its own. It is never None, never taken for healthy and never for sick.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """A read that failed, with the reason in words for a person."""
+
+    reason: str
+
+
+class PowerState(StrEnum):
+    """Whether the VM runs."""
+
+    ON = "PoweredOn"
+    OFF = "PoweredOff"
+    SUSPENDED = "Suspended"
+
+
+class Heartbeat(StrEnum):
+    """The heartbeat of VMware Tools, in vSphere's colours."""
+
+    GRAY = "gray"
+    GREEN = "green"
+    YELLOW = "yellow"
+    RED = "red"
+
+
+@dataclass(frozen=True, slots=True)
+class DiskFacts:
+    """A virtual disk: where it hangs and how large it is."""
+
+    device_key: int
+    capacity_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class HaSettings:
+    """The vSphere HA settings of one VM as its cluster holds them; None where the cluster's default applies.
+
+    Intervals are seconds; `max_failure_window` -1 means no window: failures count without limit of time.
+    """
+
+    restart_priority: str | None = None
+    vm_monitoring: str | None = None
+    failure_interval: int | None = None
+    min_up_time: int | None = None
+    max_failures: int | None = None
+    max_failure_window: int | None = None
+    cluster_settings: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterFacts:
+    """The cluster-wide side of vSphere HA."""
+
+    moref: str
+    name: str
+    ha_enabled: bool
+    host_monitoring: str
+    vm_monitoring: str
+    options: Mapping[str, str] = field(default_factory=dict)
+
+
+class TaskState(StrEnum):
+    """How far a vCenter task is."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCESS = "success"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class TaskFacts:
+    """A vCenter task on a VM that we started, or found again."""
+
+    moref: str
+    method: str
+    state: TaskState
+    queued_at: datetime
+    begin: datetime | None = None
+    end: datetime | None = None
+    fault: str = ""
+    message: str = ""
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the task has not come to an end yet."""
+        return self.state in (TaskState.QUEUED, TaskState.RUNNING)
+
+
+@dataclass(frozen=True, slots=True)
+class RestartEvent:
+    """vSphere HA has reset the VM because its heartbeat and its I/O were gone (clause 5.2)."""
+
+    key: int
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class VirtualMachine:
+    """One VM as the inventory stream holds it.
+
+    `notes` are the entries of extraConfig that are ours (their keys start with `managedvm.`), `disks` is keyed by
+    virtual device node (`SCSI(0:0)`), `heartbeat_since` is when we first saw the present heartbeat.
+    """
+
+    moref: str
+    instance_uuid: str
+    path: str
+    power: PowerState
+    connected: bool
+    is_template: bool
+    tools_running: bool
+    heartbeat: Heartbeat
+    heartbeat_since: datetime
+    cpus: int
+    memory_mib: int
+    disks: Mapping[str, DiskFacts]
+    change_version: str
+    cpu_hot_add: bool
+    memory_hot_add: bool
+    hot_add_increment_mib: int
+    hot_add_limit_mib: int
+    cluster: str | None
+    ha_override: HaSettings | None
+    notes: Mapping[str, str] = field(default_factory=dict)
+    task: TaskFacts | None = None
+    restarts: tuple[RestartEvent, ...] = ()
