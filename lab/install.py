@@ -1,0 +1,66 @@
+"""Our product in the lab: kinds, policies, roles, and the few objects that only this lab can know.
+
+The control plane knows nothing of us; whatever a user's cluster would get, the lab gets in the same way.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lab import kube
+from lab.paths import ROOT
+
+if TYPE_CHECKING:
+    from lab.facts import Lab
+    from lab.kube import Kube
+
+NAMESPACE = "managedvm-system"
+VCENTER_SECRET = "vcenter-berlin"  # noqa: S105 - the name of a Secret, not what is in it
+_KINDS = ROOT / "crds"
+_OVERLAY = ROOT / "manifests" / "overlays" / "lab"
+
+
+def product(lab: Lab) -> None:
+    """Install or update everything; may be called any number of times.
+
+    Raises:
+        KubectlError: the API server refused something, with its reason.
+    """
+    cluster = kube.admin(lab)
+    namespace(cluster)
+    kinds(cluster)
+    if (_OVERLAY / "kustomization.yaml").is_file():
+        cluster.run("apply", "--server-side", "--force-conflicts", f"--kustomize={_OVERLAY}")
+    credentials(cluster, lab)
+
+
+def namespace(cluster: Kube) -> None:
+    """Make the operator's namespace unless it is there: the overlay may say more about it than we do."""
+    if not cluster.exists("namespace", NAMESPACE):
+        cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
+
+
+def kinds(cluster: Kube) -> None:
+    """Apply our CRDs and return when the API server serves them."""
+    files = [
+        f"--filename={path}" for path in sorted(_KINDS.glob("*.yaml")) if path.name != "kustomization.yaml"
+    ]
+    if not files:
+        return
+    cluster.run("apply", "--server-side", "--force-conflicts", *files)
+    cluster.run("wait", *files, "--for=condition=Established", "--timeout=60s", seconds=90)
+
+
+def credentials(cluster: Kube, lab: Lab) -> None:
+    """Hand the vCenter's address of trust and the operator's password over, as a provider would."""
+    secret = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": VCENTER_SECRET, "namespace": NAMESPACE},
+        "stringData": {
+            "username": lab.vcenter_username,
+            "password": lab.vcenter_password,
+            "ca.crt": lab.vcenter_ca.read_text(),
+        },
+    }
+    cluster.apply(secret)

@@ -1,0 +1,80 @@
+"""The vCenter of the lab: the simulator of `lab/vcenter`, its users and its inventory."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from lab import provision
+from lab.daemons import Daemon, answers
+from lab.facts import ADMINISTRATOR_USER, OPERATOR_USER, READONLY_USER, VCENTER, Lab
+from lab.paths import ROOT
+from lab.pki import new_authority, write_private
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+INVENTORY = ROOT / "lab" / "inventory.json"
+OPERATOR_ROLE = ROOT / "manifests" / "vcenter" / "operator-role.json"
+
+
+def prepare(lab: Lab, inventory: Mapping[str, object]) -> None:
+    """Write what the simulator starts from: its certificate, its users, its inventory."""
+    authority = new_authority(lab.certificates("vcenter"), "managedvm-lab-vcenter")
+    authority.server("server", hosts=("127.0.0.1", "localhost"))
+    write_users(lab)
+    write_inventory(lab, inventory)
+
+
+def write_users(lab: Lab, role: Path = OPERATOR_ROLE) -> None:
+    """Write the users file; the operator has the role that ships, Administrator until one does."""
+    roles: dict[str, list[str]] = {}
+    operator = "Administrator"
+    if role.exists():
+        shipped = json.loads(role.read_bytes())
+        operator = shipped["name"]
+        roles[operator] = shipped["privileges"]
+    role_of = {ADMINISTRATOR_USER: "Administrator", OPERATOR_USER: operator, READONLY_USER: "ReadOnly"}
+    users = [
+        {"name": name, "password": password, "role": role_of[name]}
+        for name, password in lab.passwords.items()
+    ]
+    write_private(_file(lab, "users"), json.dumps({"roles": roles, "users": users}, indent=1).encode())
+
+
+def write_inventory(lab: Lab, inventory: Mapping[str, object]) -> None:
+    """Write the inventory that the simulator has from its next start on."""
+    write_private(_file(lab, "inventory"), json.dumps(inventory, indent=1).encode())
+
+
+def default_inventory(fleet: int = 0) -> dict[str, object]:
+    """Return the inventory of the demo, with `fleet` more VMs for measurements."""
+    inventory: dict[str, object] = json.loads(INVENTORY.read_bytes())
+    if fleet:
+        inventory["fleet"] = {"count": fleet, "folders": 10}
+    return inventory
+
+
+def daemon(lab: Lab) -> Daemon:
+    """Return the simulator, built from this tree's sources if it is not yet.
+
+    Raises:
+        LabError: it does not build.
+    """
+    trust = lab.certificates("vcenter")
+    argv = (
+        str(provision.vcenter()),
+        f"--listen=127.0.0.1:{lab.ports['vcenter']}",
+        f"--admin=127.0.0.1:{lab.ports['vcenter-admin']}",
+        f"--tls-cert={trust / 'server.crt'}",
+        f"--tls-key={trust / 'server.key'}",
+        f"--users={_file(lab, 'users')}",
+        f"--inventory={_file(lab, 'inventory')}",
+        f"--ready-file={_file(lab, 'ready')}",
+    )
+    return Daemon(VCENTER, argv, lambda: answers(f"{lab.vcenter_admin}/healthz"), patience=300)
+
+
+def _file(lab: Lab, name: str) -> Path:
+    return lab.directory / "vcenter" / f"{name}.json"
