@@ -1,0 +1,358 @@
+"""The store: what each event and each list may change, and that any mixture of them ends at the truth."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from managedvm.engine.objects import Change, Listed, MalformedObjectError, ObjectKey, What
+from managedvm.engine.store import StaleListError, Store
+
+
+def vm(name="web", uid=None, version=1, namespace="a", **parts):
+    metadata = {
+        "name": name,
+        "namespace": namespace,
+        "uid": uid or f"uid-{name}",
+        "resourceVersion": str(version),
+    }
+    metadata |= parts.pop("metadata", {"generation": 1})
+    return {"apiVersion": "example.dev/v1", "kind": "VM", "metadata": metadata, **parts}
+
+
+def line(name="web", uid=None, version=1, namespace="a"):
+    return Listed(uid or f"uid-{name}", namespace, name, str(version))
+
+
+def names(objects):
+    return [obj["metadata"]["name"] for obj in objects]
+
+
+def test_the_first_version_of_an_object_is_a_creation():
+    assert Store().put(vm()) == Change(ObjectKey("VM", "a", "web"), "uid-web", What.CREATED)
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        pytest.param({"metadata": {"generation": 2}}, What.SPEC, id="a new generation"),
+        pytest.param(
+            {"metadata": {"generation": 1, "deletionTimestamp": "now"}}, What.SPEC, id="deletion asked for"
+        ),
+        pytest.param({"data": {"key": "new"}}, What.SPEC, id="data of a kind that counts no generations"),
+        pytest.param({"metadata": {"generation": 1, "labels": {"a": "b"}}}, What.METADATA, id="a label"),
+        pytest.param({"metadata": {"generation": 1, "finalizers": ["x/y"]}}, What.METADATA, id="a finalizer"),
+        pytest.param({"status": {"ready": True}}, What.STATUS, id="only the status"),
+        pytest.param({"metadata": {"generation": 1, "managedFields": [{}]}}, None, id="only bookkeeping"),
+        pytest.param({}, None, id="nothing but the version"),
+    ],
+)
+def test_a_change_names_its_weightiest_part(change, what):
+    store = Store()
+    store.put(vm())
+
+    changed = store.put(vm(version=2, **change))
+
+    assert (changed.what if changed else None) == what
+    assert store.get("VM", "a", "web")["metadata"]["resourceVersion"] == "2"
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_version_that_is_not_newer_changes_nothing(version):
+    store = Store()
+    store.put(vm(version=2, status={"seen": "new"}))
+
+    assert store.put(vm(version=version, status={"seen": "old"})) is None
+    assert store.get("VM", "a", "web")["status"] == {"seen": "new"}
+
+
+def test_versions_compare_as_numbers_and_not_as_text():
+    store = Store()
+    store.put(vm(version=9))
+
+    assert store.put(vm(version=10, status={"seen": "new"})).what == What.STATUS
+
+
+def test_a_recreated_object_replaces_the_old_one_of_its_name():
+    store = Store()
+    store.put(vm(uid="old", version=5))
+
+    assert store.put(vm(uid="new", version=7)).what == What.CREATED
+    assert store.get_by_uid("VM", "old") is None
+    assert store.count("VM") == 1
+
+
+def test_a_late_event_of_the_old_object_does_not_undo_the_recreation():
+    store = Store()
+    store.put(vm(uid="old", version=5))
+    store.put(vm(uid="new", version=7))
+
+    assert store.put(vm(uid="old", version=8)) is None
+    assert store.drop("VM", "old") is None
+    assert store.get("VM", "a", "web")["metadata"]["uid"] == "new"
+
+
+def test_an_older_object_first_seen_after_its_successor_is_not_taken_for_it():
+    store = Store()
+    store.put(vm(uid="new", version=7))
+
+    assert store.put(vm(uid="old", version=5)) is None
+
+
+def test_a_deleted_object_is_gone_from_every_way_to_it():
+    store = Store({"VM": {"owner": lambda obj: [obj["spec"]["owner"]]}})
+    store.put(vm(spec={"owner": "x"}))
+
+    assert store.drop("VM", "uid-web") == Change(ObjectKey("VM", "a", "web"), "uid-web", What.GONE)
+    assert store.get("VM", "a", "web") is None
+    assert store.get_by_uid("VM", "uid-web") is None
+    assert store.keys("VM") == []
+    assert [*store.all("VM"), *store.in_namespace("VM", "a"), *store.by_index("VM", "owner", "x")] == []
+
+
+def test_a_deleted_object_does_not_return_with_an_answer_that_was_on_its_way():
+    store = Store()
+    store.put(vm(version=3))
+    store.drop("VM", "uid-web")
+
+    assert store.put(vm(version=2)) is None
+    assert store.replace("VM", [line(version=3)], "3").missing_or_stale == ()
+    assert store.put(vm(version=3)) is None
+
+
+def test_a_list_shows_the_deletions_that_the_watch_lost():
+    store = Store()
+    store.put(vm("web", version=1))
+    store.put(vm("db", version=2))
+
+    diff = store.replace("VM", [line("db", version=2)], "9")
+
+    assert diff.gone == (Change(ObjectKey("VM", "a", "web"), "uid-web", What.GONE),)
+    assert diff.missing_or_stale == ()
+    assert names(store.all("VM")) == ["db"]
+
+
+def test_an_object_created_after_the_list_was_made_is_not_gone():
+    store = Store()
+    store.put(vm("web", version=12))
+
+    assert store.replace("VM", [], "11").gone == ()
+    assert store.replace("VM", [], "12").gone != ()
+
+
+def test_a_list_shows_what_is_missing_and_what_is_stale():
+    store = Store()
+    store.put(vm("stale", version=1))
+    store.put(vm("current", version=2))
+    store.put(vm("newer", version=8))
+
+    listed = [
+        line("stale", version=5),
+        line("current", version=2),
+        line("newer", version=3),
+        line("missing", version=4),
+    ]
+
+    assert names_of(store.replace("VM", listed, "6").missing_or_stale) == ["stale", "missing"]
+
+
+def names_of(lines):
+    return [each.name for each in lines]
+
+
+def test_a_list_older_than_what_was_known_before_it_concludes_nothing():
+    store = Store()
+    store.put(vm(version=40))
+
+    with pytest.raises(StaleListError):
+        store.replace("VM", [], "39", not_before=store.newest("VM"))
+    assert store.count("VM") == 1
+
+
+def test_an_index_finds_objects_by_each_of_its_values_and_follows_changes():
+    store = Store({"VM": {"tag": lambda obj: obj["spec"]["tags"]}})
+    store.put(vm("web", version=1, spec={"tags": ["x", "y", "x"]}))
+    store.put(vm("db", version=2, spec={"tags": ["y"]}))
+    assert names(store.by_index("VM", "tag", "y")) == ["web", "db"]
+
+    store.put(vm("web", version=3, spec={"tags": ["z"]}))
+
+    assert names(store.by_index("VM", "tag", "x")) == []
+    assert names(store.by_index("VM", "tag", "y")) == ["db"]
+    assert names(store.by_index("VM", "tag", "z")) == ["web"]
+
+
+def test_an_unknown_index_is_an_error_and_not_an_empty_answer():
+    with pytest.raises(KeyError, match="owner"):
+        Store().by_index("VM", "owner", "x")
+
+
+def test_an_index_function_that_fails_leaves_the_store_as_it_was():
+    store = Store({"VM": {"owner": lambda obj: [obj["spec"]["owner"]]}})
+    store.put(vm(version=1, spec={"owner": "x"}))
+
+    with pytest.raises(KeyError):
+        store.put(vm(version=2, spec={}))
+    assert names(store.by_index("VM", "owner", "x")) == ["web"]
+
+
+def test_namespaces_and_kinds_are_kept_apart():
+    store = Store()
+    store.put(vm(uid="1", namespace="a"))
+    store.put(vm(uid="2", namespace="b"))
+    store.put(vm(uid="3") | {"kind": "Customer"})
+
+    assert [obj["metadata"]["uid"] for obj in store.in_namespace("VM", "b")] == ["2"]
+    assert store.keys("VM") == [ObjectKey("VM", "a", "web"), ObjectKey("VM", "b", "web")]
+    assert store.count("Customer") == 1
+
+
+def test_an_iteration_shows_the_objects_of_its_start():
+    store = Store()
+    store.put(vm("web", version=1))
+    store.put(vm("db", version=2))
+
+    iteration = store.all("VM")
+    store.drop("VM", "uid-web")
+
+    assert names(iteration) == ["web", "db"]
+
+
+def test_what_only_other_tools_read_is_not_held():
+    annotations = {"kubectl.kubernetes.io/last-applied-configuration": "{}", "example.dev/note": "kept"}
+    given_object = vm(metadata={"managedFields": [{"manager": "kubectl"}], "annotations": annotations})
+    store = Store()
+    store.put(given_object)
+
+    held = store.get("VM", "a", "web")["metadata"]
+
+    assert "managedFields" not in held
+    assert held["annotations"] == {"example.dev/note": "kept"}
+    assert "managedFields" in given_object["metadata"]
+
+
+def test_nobody_can_change_what_is_held():
+    store = Store()
+    store.put(vm(status={"ready": True}))
+
+    store.get("VM", "a", "web")["status"]["ready"] = False
+
+    assert store.get("VM", "a", "web")["status"] == {"ready": True}
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        pytest.param({"kind": "VM"}, id="no metadata"),
+        pytest.param(vm(version="opaque"), id="a version that is no number"),
+        pytest.param({"metadata": vm()["metadata"]}, id="no kind"),
+    ],
+)
+def test_what_is_no_object_is_refused(broken):
+    store = Store()
+    with pytest.raises(MalformedObjectError):
+        store.put(broken)
+    assert store.count("VM") == 0
+
+
+class Server:
+    """An API server with a history of three names; every version it ever sent can arrive at any time."""
+
+    def __init__(self):
+        self.version = 0
+        self.made = 0
+        self.alive = {}
+        self.sent = []
+        self.lists = []
+
+    def write(self, name):
+        self.version += 1
+        if name not in self.alive:
+            self.made += 1
+        uid = self.alive[name]["metadata"]["uid"] if name in self.alive else f"uid-{self.made}"
+        self.alive[name] = vm(name, uid=uid, version=self.version, status={"at": self.version})
+        self.sent.append(self.alive[name])
+
+    def delete(self, name):
+        if name in self.alive:
+            self.version += 1
+            self.sent.append(self.alive.pop(name)["metadata"]["uid"])
+
+    def listing(self):
+        lines = [
+            Listed(each["metadata"]["uid"], "a", name, each["metadata"]["resourceVersion"])
+            for name, each in self.alive.items()
+        ]
+        return lines, str(self.version)
+
+
+def deliver(store, message):
+    if isinstance(message, str):
+        store.drop("VM", message)
+    else:
+        store.put(message)
+
+
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.sampled_from(["write", "delete"]), st.sampled_from("abc")),
+        st.tuples(st.sampled_from(["deliver", "list", "apply a list"]), st.integers(0, 9)),
+    ),
+    max_size=60,
+)
+
+
+@settings(max_examples=300, derandomize=True, deadline=None)
+@given(STEPS)
+def test_any_mixture_of_lost_late_and_repeated_events_and_lists_ends_at_the_truth(steps):
+    server, store = Server(), Store({"VM": {"at": lambda obj: [obj["status"]["at"]]}})
+    versions, dead = {}, set()
+    for step, which in steps:
+        if step == "write":
+            server.write(which)
+        elif step == "delete":
+            server.delete(which)
+        elif step == "deliver" and server.sent:
+            message = server.sent[-1 - which % len(server.sent)]
+            deliver(store, message)
+            dead |= {message} if isinstance(message, str) else set()
+        elif step == "list":
+            server.lists.append(server.listing())
+        elif step == "apply a list" and server.lists:
+            store.replace("VM", *server.lists[-1 - which % len(server.lists)])
+        held = {obj["metadata"]["uid"]: int(obj["metadata"]["resourceVersion"]) for obj in store.all("VM")}
+        assert all(versions.get(uid, 0) <= version for uid, version in held.items()), (
+            "an object went back in time"
+        )
+        versions |= held
+
+    lines, version = server.listing()
+    diff = store.replace("VM", lines, version, store.newest("VM"))
+    for missing in diff.missing_or_stale:
+        store.put(server.alive[missing.name])
+
+    assert sorted(store.all("VM"), key=str) == sorted(server.alive.values(), key=str)
+    assert store.keys("VM") == sorted(ObjectKey("VM", "a", name) for name in server.alive)
+    for obj in server.alive.values():
+        assert list(store.by_index("VM", "at", obj["status"]["at"])) == [obj]
+
+
+@settings(max_examples=200, derandomize=True, deadline=None)
+@given(STEPS)
+def test_a_list_never_takes_away_an_object_that_lives_nor_keeps_one_that_the_watch_called_dead(steps):
+    server, store = Server(), Store()
+    for step, which in steps:
+        if step == "write":
+            server.write(which)
+            deliver(store, server.sent[-1])
+        elif step == "delete" and which in server.alive:
+            server.delete(which)
+            deliver(store, server.sent[-1])
+        elif step == "list":
+            server.lists.append(server.listing())
+        elif step == "apply a list" and server.lists:
+            diff = store.replace("VM", *server.lists.pop())
+            server.lists.clear()
+            assert diff.gone == ()
+        assert sorted(store.all("VM"), key=str) == sorted(server.alive.values(), key=str)
