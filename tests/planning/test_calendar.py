@@ -126,6 +126,11 @@ def test_remaining_and_fits_tell_the_time_left():
     assert not morning.fits(utc("2027-01-08T06:00"), timedelta())
 
 
+def test_no_opening_begins_after_the_last_time_that_can_be_written():
+    last_days = calendar(MORNING).openings(utc("9998-12-31T00:00"), utc("9999-12-31T23:59"))
+    assert list(last_days) == [span("9998-12-31T04:00", "9998-12-31T06:00")]
+
+
 def test_a_freeze_cuts_the_window_it_touches_and_tells_its_reason():
     freeze = Exclusion(utc("2027-01-08T04:30"), utc("2027-01-08T05:00"), "quarterly closing")
     morning = calendar(MORNING, freezes=[freeze])
