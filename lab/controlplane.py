@@ -128,6 +128,7 @@ def _apiserver(lab: Lab) -> Daemon:
         f"--audit-policy-file={_audit_policy(lab)}",
         f"--audit-log-path={lab.audit_log}",
         "--audit-log-maxsize=0",  # never rotated: readers remember an offset
+        "--allow-privileged",  # as every cluster has it: what a pod may be is for pod security to say
         "--shutdown-watch-termination-grace-period=1s",  # else a restart waits for watches that never end
         "--profiling=false",
     )

@@ -1,0 +1,50 @@
+# The stable commands. Each brings what it needs: uv when there is none, the locked environment, the lab.
+
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/managedvm-lab
+OWN_UV := $(CACHE)/uv/bin/uv
+UV := $(or $(shell command -v uv 2>/dev/null),$(OWN_UV))
+RUN := $(UV) run --no-sync
+SYNCED := .venv/.synced
+export UV
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## say what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: lab
+lab: $(SYNCED) ## start the real world on this machine: API server, vCenter; may be repeated
+	$(RUN) python -m lab up
+
+.PHONY: lab-down
+lab-down: $(SYNCED) ## end it; may be repeated
+	$(RUN) python -m lab down
+
+.PHONY: check
+check: $(SYNCED) ## format, lint, types, layers and the fast tests: seconds, no network, no lab
+	$(RUN) ruff format --check
+	$(RUN) ruff check
+	$(RUN) mypy
+	$(RUN) mypy lab
+	PYTHONPATH=operator $(RUN) lint-imports
+	$(RUN) pytest -q -m "not lab"
+
+.PHONY: test
+test: $(SYNCED) ## every test; those that need the lab use the one that runs, or start one
+	$(RUN) pytest
+
+.PHONY: fmt
+fmt: $(SYNCED) ## format, and fix what can be fixed safely
+	$(RUN) ruff format
+	$(RUN) ruff check --fix
+
+# An own uv needs no rights, and a distribution that guards its Python (PEP 668) has no objection to a venv.
+$(OWN_UV):
+	@python3 -m venv $(CACHE)/uv || { echo "uv is needed: install it, or the venv module of this Python"; exit 1; }
+	$(CACHE)/uv/bin/pip install --quiet uv
+
+# The installed environment follows the lock, never the other way round.
+$(SYNCED): pyproject.toml uv.lock | $(UV)
+	$(UV) sync --frozen --quiet
+	@touch $@

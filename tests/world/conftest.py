@@ -1,0 +1,58 @@
+"""The lab for tests: the one that runs, else one that is started and ended with the session."""
+
+import uuid
+
+import pytest
+
+import lab as world
+from lab import audit as audit_log
+from lab import kube as kubectl
+from lab import vcenter_admin
+
+
+@pytest.fixture(scope="session")
+def lab():
+    """The running lab. A test never ends it: `second_lab` is for that."""
+    found = world.running()
+    if found is not None:
+        yield found
+        return
+    yield world.up()
+    world.down()
+
+
+@pytest.fixture(scope="session")
+def kube(lab):
+    """kubectl as the administrator; `kube.impersonate(...)` is anybody else."""
+    return kubectl.admin(lab)
+
+
+@pytest.fixture(scope="session")
+def audit(lab):
+    """The API server's audit log."""
+    return audit_log.of(lab)
+
+
+@pytest.fixture
+def vcenter(lab):
+    """The hand behind the vCenter; faults that a test leaves are cleared."""
+    admin = vcenter_admin.of(lab)
+    yield admin
+    admin.clear_faults()
+
+
+@pytest.fixture
+def namespace(kube):
+    """A namespace of this test alone; its end is not waited for."""
+    name = f"test-{uuid.uuid4().hex[:12]}"
+    kube.run("create", "namespace", name)
+    yield name
+    kube.delete("namespace", name, wait=False)
+
+
+@pytest.fixture(scope="module")
+def second_lab(tmp_path_factory):
+    """A control plane that tests may stop, crash and end: it belongs to this module alone."""
+    directory = tmp_path_factory.mktemp("lab")
+    yield world.up(directory=directory, with_vcenter=False, with_product=False)
+    world.down(directory)
