@@ -139,7 +139,7 @@ func TestAGuestIsAMachineOfItsOwn(t *testing.T) {
 		}
 	})
 	t.Run("its disk can be full", func(t *testing.T) {
-		code, said := run(t, g, "dd if=/dev/zero of=/fill bs=1M; head -c 100000 /dev/zero > /etc/more")
+		code, said := run(t, g, "cat /dev/zero > /fill; sync; cat /dev/zero >> /fill; head -c 1000000 /dev/zero > /etc/more")
 		if code == 0 || !strings.Contains(said, "No space left on device") {
 			t.Errorf("got %d %q", code, said)
 		}
