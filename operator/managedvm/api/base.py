@@ -10,7 +10,15 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    WithJsonSchema,
+)
 from pydantic.alias_generators import to_camel
 
 GROUP = "managedvm.dev"
@@ -26,9 +34,12 @@ LEDGER_LABEL = f"{GROUP}/ledger"
 OPERATOR_RECORD_PREFIX = "op-"
 """Names of records that only the operator may create start with this."""
 
+EXACT_INTEGER = 2**53 - 1
+"""The largest integer that every reader of JSON understands exactly."""
+
 DNS_LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 DNS_SUBDOMAIN = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
-DURATION = r"^([0-9]+h)?([0-9]+m)?([0-9]+s)?$"
+DURATION = r"^([0-9]{1,5}h)?([0-9]{1,5}m)?([0-9]{1,5}s)?$"
 
 
 class ApiModel(BaseModel):
@@ -72,7 +83,18 @@ Identity = Annotated[str, Field(min_length=1, max_length=254)]
 Uuid = Annotated[
     str, Field(min_length=36, max_length=36, pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
 ]
-InventoryPath = Annotated[str, Field(min_length=2, max_length=512, pattern=r"^/[^/]+(/[^/]+)*$")]
+PATH_RULE: dict[str, Any] = {
+    "x-kubernetes-validations": [
+        {
+            "rule": "!(self + '/').contains('/../') && !(self + '/').contains('/./')",
+            "message": "an inventory path goes down only, folder by folder (clause 1: a package serves its own VM): "
+            "write it without . and ..",
+        }
+    ]
+}
+InventoryPath = Annotated[
+    str, Field(min_length=2, max_length=512, pattern=r"^/[^/]+(/[^/]+)*$", json_schema_extra=PATH_RULE)
+]
 Timestamp = AwareDatetime
 Duration = Annotated[
     timedelta,
@@ -81,15 +103,15 @@ Duration = Annotated[
     WithJsonSchema({"type": "string", "minLength": 2, "maxLength": 16, "pattern": DURATION}),
 ]
 Money = Annotated[str, Field(max_length=16, pattern=r"^[0-9]{1,12}\.[0-9]{2}$")]
-Quantity = Annotated[
-    str, Field(min_length=2, max_length=16, pattern=r"^[1-9][0-9]*(Mi|Gi|Ti)$")
-]
+Quantity = Annotated[str, Field(min_length=2, max_length=16, pattern=r"^[1-9][0-9]*(Mi|Gi|Ti)$")]
 """A size in whole binary units: memory and disks are sold and configured in them."""
 
 ZONE_RULE: dict[str, Any] = {
     "x-kubernetes-validations": [
         {
-            "rule": "timestamp('2020-01-01T00:00:00Z').getHours(self) >= 0",
+            # The API server would also take its own local zone and the copies of the database with leap seconds.
+            "rule": "timestamp('2020-01-01T00:00:00Z').getHours(self) >= 0 && self != 'Local' && "
+            "!self.startsWith('posix/') && !self.startsWith('right/')",
             "message": "not a time zone of the IANA database: write for example Europe/Berlin "
             "(clause 5.1: windows are local times)",
         }
@@ -168,7 +190,7 @@ class Condition(ApiModel):
         description="The fact, its consequence, the next step, and the clause that it follows from."
     )
     last_transition_time: Timestamp = Field(description="When the status last changed, not the message.")
-    observed_generation: Annotated[int, Field(ge=0)] | None = Field(
+    observed_generation: Annotated[int, Field(ge=0, le=EXACT_INTEGER)] | None = Field(
         default=None, description="The generation of the spec that this statement is about."
     )
 
@@ -190,8 +212,9 @@ def list_map(*keys: str) -> dict[str, Any]:
 class Status(ApiModel):
     """What every kind with a status has in common."""
 
-    observed_generation: Annotated[int, Field(ge=-1)] = Field(
-        default=-1, description="The generation last looked at, moved on failure too; -1 until the first look."
+    observed_generation: Annotated[int, Field(ge=-1, le=EXACT_INTEGER)] = Field(
+        default=-1,
+        description="The generation last looked at, moved on failure too; -1 until the first look.",
     )
     conditions: Conditions = Field(default=(), description="The observed state, one entry per aspect.")
 

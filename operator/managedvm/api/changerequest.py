@@ -75,9 +75,11 @@ class RequestedVM(ApiModel):
 class RequestedChange(ApiModel):
     """One aspect of the configuration, before and after."""
 
-    id: Annotated[str, Field(min_length=1, max_length=63)] = Field(description="The ManagedVM's spec.change.id.")
-    aspect: Annotated[str, Field(min_length=1, max_length=48, pattern=r"^(CPUs|Memory|Disk/[a-z0-9-]+)$")] = Field(
-        description="What changes: CPUs, Memory or Disk/<name>."
+    id: Annotated[str, Field(min_length=1, max_length=63)] = Field(
+        description="The ManagedVM's spec.change.id."
+    )
+    aspect: Annotated[str, Field(min_length=1, max_length=48, pattern=r"^(CPUs|Memory|Disk/[a-z0-9-]+)$")] = (
+        Field(description="What changes: CPUs, Memory or Disk/<name>.")
     )
     before: Annotated[str, Field(max_length=32)] = Field(description="The value found when it was asked for.")
     after: Annotated[str, Field(max_length=32)] = Field(description="The value asked for.")
@@ -91,7 +93,8 @@ class ChangeRequestSpec(ApiModel):
         alias="managedVMRef", description="The ManagedVM in this namespace that the request is for."
     )
     vm: RequestedVM | None = Field(
-        default=None, description="The VM meant, where the request names one; it must be that ManagedVM's own."
+        default=None,
+        description="The VM meant, where the request names one; it must be that ManagedVM's own.",
     )
     requested_by: Identity = Field(
         description="Who asked. Naming somebody other than the user who writes the record needs the verb `attest`."
@@ -99,7 +102,8 @@ class ChangeRequestSpec(ApiModel):
     channel: Channel = Field(description="How the request arrived.")
     origin: RecordOrigin = Field(default=RecordOrigin.PERSON, description="Who wrote this record.")
     applied_by: Identity | None = Field(
-        default=None, description="The authenticated user who applied the YAML; only in records of the operator."
+        default=None,
+        description="The authenticated user who applied the YAML; only in records of the operator.",
     )
     ticket: ShortText | None = Field(
         default=None, description="Ticket number; without a helpdesk this record's name is the number."
@@ -128,9 +132,15 @@ class Assessment(ApiModel):
 class ChangeRequestStatus(Status):
     """How far it got."""
 
-    state: RequestState | None = Field(default=None, description="Where the request stands.")
+    state: RequestState = Field(
+        default=RequestState.ORDERED,
+        description="Where the request stands; Ordered at birth, since the request is the order (clause 4).",
+    )
     assessment: Assessment | None = Field(default=None, description="Clause and billing; written once.")
     slot: Slot | None = Field(default=None, description="When the work is planned.")
+    started_at: Timestamp | None = Field(
+        default=None, description="When work in the slot was begun; written before the VM is touched."
+    )
     completed_at: Timestamp | None = Field(default=None, description="When a final state was reached.")
 
 
@@ -171,4 +181,6 @@ class ChangeRequest(Resource):
     )
 
     spec: ChangeRequestSpec = Field(description="What was asked. It never changes.")
-    status: ChangeRequestStatus = Field(default=ChangeRequestStatus(), description="How far it got. It only advances.")
+    status: ChangeRequestStatus = Field(
+        default=ChangeRequestStatus(), description="How far it got. It only advances."
+    )

@@ -85,8 +85,9 @@ def _root_schema(resource: type[Resource]) -> dict[str, Any]:
         if not (isinstance(model, type) and issubclass(model, ApiModel)):
             raise Unrepresentable(f"{kind.kind}.{name} is not a model")
         properties[name] = {**schema_of(model), "description": info.description}
-    if "status" in properties:
-        properties["status"]["default"] = {"observedGeneration": -1}
+        if name == "status":
+            # An object is born not ready: absent conditions would count as healthy (kstatus).
+            properties[name]["default"] = _without_empty(model().to_json())
     schema: dict[str, Any] = {
         "type": "object",
         "description": (resource.__doc__ or "").strip(),
@@ -99,7 +100,9 @@ def _root_schema(resource: type[Resource]) -> dict[str, Any]:
         },
     }
     if kind.rules:
-        schema["x-kubernetes-validations"] = [{"rule": rule.rule, "message": rule.message} for rule in kind.rules]
+        schema["x-kubernetes-validations"] = [
+            {"rule": rule.rule, "message": rule.message} for rule in kind.rules
+        ]
     return schema
 
 
@@ -152,7 +155,8 @@ def crd_of(resource: type[Resource]) -> dict[str, Any]:
 def rendered() -> dict[str, str]:
     """Return the text of each CRD file by its file name, and of the kustomization that lists them."""
     files = {
-        f"{resource.__dict__['KIND'].plural}.yaml": HEADER + yaml.safe_dump(crd_of(resource), sort_keys=False, width=110)
+        f"{resource.__dict__['KIND'].plural}.yaml": HEADER
+        + yaml.safe_dump(crd_of(resource), sort_keys=False, width=110)
         for resource in KINDS
     }
     kustomization = {

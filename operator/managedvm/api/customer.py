@@ -5,7 +5,16 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from managedvm.api.base import ApiModel, Column, Kind, LocalReference, NamespaceName, Resource, Rule, ShortText
+from managedvm.api.base import (
+    ApiModel,
+    Column,
+    Kind,
+    LocalReference,
+    NamespaceName,
+    Resource,
+    Rule,
+    ShortText,
+)
 
 
 class RequestPolicy(StrEnum):
@@ -57,7 +66,9 @@ class CustomerSpec(ApiModel):
         Field(min_length=1, max_length=32, json_schema_extra={"x-kubernetes-list-type": "set"}),
     ] = Field(description="Namespaces whose ManagedVMs may name this customer.")
     price_list_ref: LocalReference = Field(description="The PriceList that effort is billed by (clause 4).")
-    requests: Requests = Field(default=Requests(), description="Policy for requests outside the customer's list.")
+    requests: Requests = Field(
+        default=Requests(), description="Policy for requests outside the customer's list."
+    )
 
 
 class Customer(Resource):

@@ -22,10 +22,13 @@ SINGLETON = "contacts"
 class Requester(ApiModel):
     """A person whose requests are orders, from and until when."""
 
-    email: Identity = Field(description="E-mail address; the same as the person's user name where they use kubectl.")
+    email: Identity = Field(
+        description="E-mail address; the same as the person's user name where they use kubectl."
+    )
     name: ShortText = Field(description="The person's name.")
     phone: Annotated[str, Field(max_length=24, pattern=r"^\+[0-9 ]{6,22}$")] | None = Field(
-        default=None, description="Phone number with country code, for requests by phone. Example: +49 30 123456."
+        default=None,
+        description="Phone number with country code, for requests by phone. Example: +49 30 123456.",
     )
     from_: Timestamp = Field(alias="from", description="From when this person may order.")
     until: Timestamp | None = Field(default=None, description="Until when; set it to end the authority.")
@@ -34,9 +37,9 @@ class Requester(ApiModel):
 class CustomerContactsSpec(ApiModel):
     """The customer's people."""
 
-    requesters: Annotated[tuple[Requester, ...], Field(max_length=64, json_schema_extra=list_map("email"))] = Field(
-        default=(), description="Authorised requesters. An entry is ended by `until`, never removed."
-    )
+    requesters: Annotated[
+        tuple[Requester, ...], Field(max_length=64, json_schema_extra=list_map("email", "from"))
+    ] = Field(default=(), description="Authorised requesters. An entry is ended by `until`, never removed.")
 
 
 class CustomerContacts(Resource):
@@ -65,9 +68,10 @@ class CustomerContacts(Resource):
             ),
             Rule(
                 "!has(oldSelf.spec.requesters) || !has(self.spec.requesters) || oldSelf.spec.requesters.all(o, "
-                "!has(o.until) || self.spec.requesters.exists(n, n.email == o.email && has(n.until) && "
-                "n.until == o.until))",
-                "spec.requesters: an `until` that is set stays as it is (clause 4); add an entry to authorise again",
+                "!has(o.until) || self.spec.requesters.exists(n, n.email == o.email && n.from == o.from && "
+                "has(n.until) && n.until == o.until))",
+                "spec.requesters: an `until` that is set stays as it is (clause 4); add an entry with a later `from` "
+                "to authorise again",
             ),
         ),
     )

@@ -24,14 +24,8 @@ from managedvm.api.base import (
     WeeklyHours,
     list_map,
 )
+from managedvm.api.order import ORDER_RULES, Orders, ServicePackage
 from managedvm.api.vcenter import Mode
-
-
-class ServicePackage(StrEnum):
-    """The managed service package of clause 2."""
-
-    BASIC = "Basic"
-    ADVANCED = "Advanced"
 
 
 class VMOrigin(StrEnum):
@@ -55,7 +49,9 @@ class GuestAccess(StrEnum):
 
 
 def _exactly_one(first: str, second: str, message: str) -> dict[str, Any]:
-    return {"x-kubernetes-validations": [{"rule": f"has(self.{first}) != has(self.{second})", "message": message}]}
+    return {
+        "x-kubernetes-validations": [{"rule": f"has(self.{first}) != has(self.{second})", "message": message}]
+    }
 
 
 class VMIdentity(ApiModel):
@@ -82,36 +78,6 @@ class VMIdentity(ApiModel):
         default=VMOrigin.ADOPTED,
         description="Adopted: the configuration found is the baseline. Provisioned: the VM was made for its order and "
         "its first configuration is included in the package (clause 6.3).",
-    )
-
-
-class Order(ApiModel):
-    """One single order of the contract: a service level, and a package where one is booked."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "x-kubernetes-validations": [
-                {
-                    "rule": "!has(self.until) || timestamp(self.from) < timestamp(self.until)",
-                    "message": "until must be later than from (clause 1: an order is valid for a time)",
-                }
-            ]
-        }
-    )
-
-    reference: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$")] = Field(
-        description="The provider's reference of the order. Example: A-2026-117."
-    )
-    service_level: Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-z][a-z0-9-]*$")] = Field(
-        description="Name of the ServiceLevel. Example: premium."
-    )
-    service_package: ServicePackage | None = Field(
-        default=None,
-        description="The managed service package (clause 2); absent where none is booked, which the level must allow.",
-    )
-    from_: Timestamp = Field(alias="from", description="From when the order is in force. Nothing is done before.")
-    until: Timestamp | None = Field(
-        default=None, description="Until when; set once to end the order. Nothing is done after."
     )
 
 
@@ -150,7 +116,8 @@ class MaintenanceAgreement(ApiModel):
     """What was agreed about maintenance for this VM (clause 5.1)."""
 
     agreed: AgreedMaintenance | None = Field(
-        default=None, description="Individually agreed windows; needed where the service level has none of its own."
+        default=None,
+        description="Individually agreed windows; needed where the service level has none of its own.",
     )
     freezes: Annotated[
         tuple[Freeze, ...], Field(max_length=16, json_schema_extra={"x-kubernetes-list-type": "atomic"})
@@ -160,10 +127,12 @@ class MaintenanceAgreement(ApiModel):
 class Disk(ApiModel):
     """A virtual disk, addressed by its controller and unit."""
 
-    name: Annotated[str, Field(min_length=1, max_length=32, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")] = Field(
-        description="What the disk is for. Example: system."
+    name: Annotated[str, Field(min_length=1, max_length=32, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")] = (
+        Field(description="What the disk is for. Example: system.")
     )
-    device_node: Annotated[str, Field(max_length=12, pattern=r"^(SCSI|SATA|NVME|IDE)\([0-9]:[0-9]{1,2}\)$")] = Field(
+    device_node: Annotated[
+        str, Field(max_length=12, pattern=r"^(SCSI|SATA|NVME|IDE)\([0-9]:[0-9]{1,2}\)$")
+    ] = Field(
         description="Virtual device node as vSphere shows it: controller type, bus and unit. Example: SCSI(0:0)."
     )
     size: Quantity = Field(
@@ -174,20 +143,26 @@ class Disk(ApiModel):
 class Resources(ApiModel):
     """The size of the VM (clause 6.3: after the initial configuration each change is billed)."""
 
-    cpus: Annotated[int, Field(ge=1, le=768)] | None = Field(default=None, description="Number of virtual CPUs.")
-    memory: Annotated[
-        Quantity,
-        Field(
-            json_schema_extra={
-                "x-kubernetes-validations": [
-                    {
-                        "rule": "isQuantity(self) && quantity(self).asInteger() % 4194304 == 0",
-                        "message": "memory must be a multiple of 4Mi, as vSphere requires (clause 6.3)",
-                    }
-                ]
-            }
-        ),
-    ] | None = Field(default=None, description="Memory. Example: 8Gi.")
+    cpus: Annotated[int, Field(ge=1, le=768)] | None = Field(
+        default=None, description="Number of virtual CPUs."
+    )
+    memory: (
+        Annotated[
+            Quantity,
+            Field(
+                json_schema_extra={
+                    "x-kubernetes-validations": [
+                        {
+                            "rule": "isQuantity(self) && quantity(self).isInteger() && "
+                            "quantity(self).asInteger() % 4194304 == 0",
+                            "message": "memory must be a multiple of 4Mi, as vSphere requires (clause 6.3)",
+                        }
+                    ]
+                }
+            ),
+        ]
+        | None
+    ) = Field(default=None, description="Memory. Example: 8Gi.")
     disks: Annotated[
         tuple[Disk, ...],
         Field(
@@ -218,8 +193,10 @@ class Guest(ApiModel):
 class Change(ApiModel):
     """The order slip for a change of the configuration: each change needs a new one (clause 6.3)."""
 
-    id: Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")] = Field(
-        description="New for each change; the record of the change is named after it. Example: memory-for-november."
+    id: Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")] = (
+        Field(
+            description="New for each change; the record of the change is named after it. Example: memory-for-november."
+        )
     )
     requested_by: Identity = Field(
         description="Who asked for it. Naming somebody other than the user who applies it needs the verb `attest`."
@@ -232,31 +209,17 @@ class ManagedVMSpec(ApiModel):
 
     customer_ref: LocalReference = Field(description="The Customer that ordered.")
     vm: VMIdentity = Field(description="Which VM is meant.")
-    orders: Annotated[
-        tuple[Order, ...],
-        Field(
-            min_length=1,
-            max_length=16,
-            json_schema_extra={
-                **list_map("reference"),
-                "x-kubernetes-validations": [
-                    {
-                        "rule": "self.all(a, self.all(b, a.reference == b.reference || "
-                        "(has(a.until) && timestamp(a.until) <= timestamp(b.from)) || "
-                        "(has(b.until) && timestamp(b.until) <= timestamp(a.from))))",
-                        "message": "orders must not overlap, a VM has at most one package at a time (clause 1): "
-                        "set `until` of the earlier order to the `from` of the later one",
-                    }
-                ],
-            },
-        ),
-    ] = Field(description="The single orders of the contract. One is ended by `until`, never changed or removed.")
+    orders: Orders = Field(
+        description="The single orders of the contract. One is ended by `until`, never changed or removed."
+    )
     mode: Mode | None = Field(
         default=None,
         description="Observe decides and tells, Enforce also acts. Absent: Observe for an adopted VM, Enforce for a "
         "provisioned one. The VCenter's maximumMode caps it.",
     )
-    suspend: bool = Field(default=False, description="Stop deciding for this VM; the contract's clocks go on.")
+    suspend: bool = Field(
+        default=False, description="Stop deciding for this VM; the contract's clocks go on."
+    )
     resources: Resources | None = Field(default=None, description="The agreed size of the VM.")
     restart_policy: RestartPolicy = Field(
         default=RestartPolicy.NEVER,
@@ -266,9 +229,12 @@ class ManagedVMSpec(ApiModel):
         default=MaintenanceAgreement(), description="What was agreed about maintenance for this VM."
     )
     guest: Guest | None = Field(default=None, description="How commands reach the guest.")
-    change: Change | None = Field(default=None, description="The order slip of the latest change of configuration.")
+    change: Change | None = Field(
+        default=None, description="The order slip of the latest change of configuration."
+    )
     deletion_protection: bool = Field(
-        default=True, description="While true, this object cannot be deleted. Deleting it never touches the VM."
+        default=True,
+        description="While true, this object cannot be deleted. Deleting it never touches the VM.",
     )
 
 
@@ -277,7 +243,9 @@ class OrderInForce(ApiModel):
 
     reference: str = Field(description="Reference of the order.", max_length=64)
     service_level: str = Field(description="Name of the ServiceLevel.", max_length=63)
-    service_package: ServicePackage | None = Field(default=None, description="The package, where one is booked.")
+    service_package: ServicePackage | None = Field(
+        default=None, description="The package, where one is booked."
+    )
     from_: Timestamp = Field(alias="from", description="From when it is in force.")
     until: Timestamp | None = Field(default=None, description="Until when, where it has an end.")
 
@@ -295,7 +263,7 @@ class ResourceValues(ApiModel):
 
     cpus: Annotated[int, Field(ge=0, le=4096)] = Field(description="Number of virtual CPUs.")
     memory: Annotated[str, Field(max_length=16)] = Field(description="Memory.")
-    disks: Annotated[dict[str, str], Field(max_length=64)] = Field(
+    disks: Annotated[dict[str, Annotated[str, Field(max_length=16)]], Field(max_length=64)] = Field(
         default={}, description="Size of each disk by its device node."
     )
 
@@ -306,14 +274,18 @@ class VMStatus(ApiModel):
     instance_uuid: Uuid = Field(alias="instanceUUID", description="The VM's instance UUID; sticky.")
     v_center_uuid: Uuid = Field(alias="vCenterUUID", description="Identity of the vCenter that it is in.")
     inventory_path: Annotated[str, Field(max_length=512)] = Field(description="Where it is in the inventory.")
-    power_state: Annotated[str, Field(max_length=16)] = Field(description="PoweredOn, PoweredOff or Suspended.")
+    power_state: Annotated[str, Field(max_length=16)] = Field(
+        description="PoweredOn, PoweredOff or Suspended."
+    )
 
 
 class ConfigurationStatus(ApiModel):
     """The configuration that counts as agreed, and the one that is there."""
 
     origin: VMOrigin = Field(description="Adopted: found. Provisioned: made for the order.")
-    baseline: ResourceValues = Field(description="The size found at adoption or reached by the initial configuration.")
+    baseline: ResourceValues = Field(
+        description="The size found at adoption or reached by the initial configuration."
+    )
     baseline_at: Timestamp = Field(description="When the baseline was taken.")
     current: ResourceValues = Field(description="The size of the VM now.")
 
@@ -321,7 +293,9 @@ class ConfigurationStatus(ApiModel):
 class RestartStatus(ApiModel):
     """Restarts of the VM by vSphere HA (clause 5.2)."""
 
-    consecutive: Annotated[int, Field(ge=0)] = Field(description="Restarts in a row, counted across vMotion.")
+    consecutive: Annotated[int, Field(ge=0, le=1_000_000)] = Field(
+        description="Restarts in a row, counted across vMotion."
+    )
     last_at: Timestamp = Field(description="When the last one was.")
 
 
@@ -331,30 +305,14 @@ class ManagedVMStatus(Status):
     mode: Mode | None = Field(default=None, description="The mode in effect.")
     order: OrderInForce | None = Field(default=None, description="The order in force.")
     next_order: OrderInForce | None = Field(default=None, description="The order that comes next.")
-    services: Annotated[tuple[ServiceInForce, ...], Field(max_length=24, json_schema_extra=list_map("name"))] = Field(
-        default=(), description="What the order in force includes, clause by clause."
-    )
+    services: Annotated[
+        tuple[ServiceInForce, ...], Field(max_length=24, json_schema_extra=list_map("name"))
+    ] = Field(default=(), description="What the order in force includes, clause by clause.")
     vm: VMStatus | None = Field(default=None, description="Which VM this is.")
     configuration: ConfigurationStatus | None = Field(default=None, description="Agreed and actual size.")
     high_availability: RestartStatus | None = Field(
         default=None, description="Restarts by vSphere HA; absent while there is no streak."
     )
-
-
-_ORDERS_KEPT = (
-    "oldSelf.spec.orders.all(o, self.spec.orders.exists(n, n.reference == o.reference))",
-    "spec.orders: an order is never removed (clause 1: what was in force when is part of the contract); "
-    "set its `until` to end it",
-)
-_ORDERS_UNCHANGED = (
-    "oldSelf.spec.orders.all(o, self.spec.orders.all(n, n.reference != o.reference || "
-    "(n.serviceLevel == o.serviceLevel && n.from == o.from && "
-    "has(n.servicePackage) == has(o.servicePackage) && "
-    "(!has(o.servicePackage) || n.servicePackage == o.servicePackage) && "
-    "(!has(o.until) || (has(n.until) && n.until == o.until)))))",
-    "spec.orders: level, package, `from` and an `until` once set never change (clause 1); "
-    "end the order by `until` and add a new one",
-)
 
 
 class ManagedVM(Resource):
@@ -390,12 +348,9 @@ class ManagedVM(Resource):
                 "spec.customerRef: never changes (clause 1: the order is this customer's); end the order and make a "
                 "new ManagedVM",
             ),
-            Rule(*_ORDERS_KEPT),
-            Rule(*_ORDERS_UNCHANGED),
+            *ORDER_RULES,
         ),
     )
 
     spec: ManagedVMSpec = Field(description="What was ordered and agreed.")
     status: ManagedVMStatus = Field(default=ManagedVMStatus(), description="What was observed.")
-
-

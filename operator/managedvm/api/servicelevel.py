@@ -100,9 +100,9 @@ class ServiceLevelSpec(ApiModel):
     """The promises of one category."""
 
     display_name: ShortText = Field(description="Name as the customer knows it. Example: Premium.")
-    availability_percent: Annotated[str, Field(max_length=7, pattern=r"^(100|[0-9]{1,2}(\.[0-9]{1,4})?)$")] = Field(
-        description="Promised availability over a year. Example: '99.98'."
-    )
+    availability_percent: Annotated[
+        str, Field(max_length=7, pattern=r"^(100|[0-9]{1,2}(\.[0-9]{1,4})?)$")
+    ] = Field(description="Promised availability over a year. Example: '99.98'.")
     maximum_downtime_per_year: Duration = Field(description="Longest downtime in a year. Example: 1h45m.")
     fault_intake: ServiceHours = Field(description="When faults are taken in (clause 4.1).")
     reaction_time: Duration = Field(description="Time from intake to reaction, inside the intake hours.")

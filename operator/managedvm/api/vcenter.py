@@ -55,8 +55,10 @@ class Budget(ApiModel):
 class VCenterSpec(ApiModel):
     """How to reach the vCenter and what is allowed there."""
 
-    server: Annotated[str, Field(min_length=1, max_length=260, pattern=r"^[A-Za-z0-9.-]+(:[0-9]{1,5})?$")] = Field(
-        description="Host name or address, with the port where it is not 443. Example: vcenter.example:443."
+    server: Annotated[str, Field(min_length=1, max_length=260, pattern=r"^[A-Za-z0-9.-]+(:[0-9]{1,5})?$")] = (
+        Field(
+            description="Host name or address, with the port where it is not 443. Example: vcenter.example:443."
+        )
     )
     credentials_secret_ref: LocalReference = Field(
         description="Secret in the operator's own namespace with the keys username, password and usually ca.crt."
@@ -74,14 +76,19 @@ class VCenterSpec(ApiModel):
     budget: Budget = Field(default=Budget(), description="Limits on our own tasks.")
     grants: Annotated[
         tuple[Grant, ...], Field(max_length=512, json_schema_extra=list_map("namespace", "folder"))
-    ] = Field(default=(), description="Which namespace may claim VMs below which folder; nothing is granted by default.")
+    ] = Field(
+        default=(),
+        description="Which namespace may claim VMs below which folder; nothing is granted by default.",
+    )
 
 
 class VCenterStatus(Status):
     """What was seen of the vCenter."""
 
     instance_uuid: Uuid | None = Field(
-        default=None, alias="instanceUUID", description="The vCenter's own identity; claims and records are named after it."
+        default=None,
+        alias="instanceUUID",
+        description="The vCenter's own identity; claims and records are named after it.",
     )
     product: Annotated[str, Field(max_length=128)] | None = Field(
         default=None, description="Product and version as the server states them."

@@ -37,7 +37,12 @@ class VMClaim(Resource):
             Column("VM", ".spec.instanceUUID"),
             Column("Age", ".metadata.creationTimestamp", type="date"),
         ),
-        rules=(Rule("self.spec == oldSelf.spec", "spec: a claim never changes (clause 1); it is released and made anew"),),
+        rules=(
+            Rule(
+                "self.spec == oldSelf.spec",
+                "spec: a claim never changes (clause 1); it is released and made anew",
+            ),
+        ),
     )
 
     spec: VMClaimSpec = Field(description="Which VM, and whose.")

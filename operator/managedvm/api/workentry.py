@@ -21,20 +21,34 @@ from managedvm.api.base import (
 from managedvm.api.changerequest import Billing
 
 
+class ChargeLine(ApiModel):
+    """Work at one hourly rate."""
+
+    begin: Timestamp = Field(description="From when.")
+    end: Timestamp = Field(description="Until when.")
+    counted: Duration = Field(description="Time that counts, after increments and minimum.")
+    hourly_rate: Money = Field(description="Price of one hour, net.")
+    rate_from: Timestamp = Field(description="The `from` of the rate in the price list.")
+    amount: Money = Field(description="Amount, net.")
+
+
 class Charge(ApiModel):
     """What the work costs, by the price list valid when it was done; written with the operator's own entries."""
 
     billing: Billing = Field(description="Included, or billed by effort.")
     clause: Annotated[str, Field(max_length=8)] = Field(description="The clause that decides.")
-    counted: Duration = Field(description="Time that counts, after increments and minimum.")
-    hourly_rate: Money = Field(description="Price of one hour, net.")
-    amount: Money = Field(description="Amount, net.")
+    counted: Duration = Field(description="Time that counts in all.")
+    amount: Money = Field(description="Amount in all, net.")
     currency: Annotated[str, Field(min_length=3, max_length=3, pattern=r"^[A-Z]{3}$")] = Field(
         description="ISO 4217 code."
     )
-    price_list_ref: LocalReference = Field(description="The PriceList that the rate is from.")
-    rate_from: Timestamp = Field(description="The `from` of the rate that was used.")
-    explanation: Annotated[str, Field(max_length=256)] = Field(description="How the amount came about, in a sentence.")
+    price_list_ref: LocalReference = Field(description="The PriceList that the rates are from.")
+    lines: Annotated[
+        tuple[ChargeLine, ...], Field(max_length=16, json_schema_extra={"x-kubernetes-list-type": "atomic"})
+    ] = Field(default=(), description="One line per rate; none where nothing is charged.")
+    explanation: Annotated[str, Field(max_length=256)] = Field(
+        description="How the amount came about, in a sentence."
+    )
 
 
 class Evidence(ApiModel):
@@ -57,14 +71,17 @@ class WorkEntrySpec(ApiModel):
         }
     )
 
-    change_request_ref: LocalReference = Field(description="The ChangeRequest in this namespace that was worked on.")
+    change_request_ref: LocalReference = Field(
+        description="The ChangeRequest in this namespace that was worked on."
+    )
     performed_by: Identity = Field(description="Who did the work; `operator` for automated work.")
     begin: Timestamp = Field(description="Begin of the work.")
     end: Timestamp = Field(description="End of the work.")
     activity: LongText = Field(description="What was done.")
     evidence: Evidence | None = Field(default=None, description="Where it can be seen.")
     charge: Charge | None = Field(
-        default=None, description="What it costs; only the operator writes it. A person's work is priced when billed."
+        default=None,
+        description="What it costs; only the operator writes it. A person's work is priced when billed.",
     )
     ticket: ShortText | None = Field(default=None, description="Ticket number, where there is one.")
 

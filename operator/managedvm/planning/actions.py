@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from managedvm.api.changerequest import ChangeRequestStatus
 from managedvm.planning.clauses import Clause
+from managedvm.planning.findings import Finding
 from managedvm.planning.observed import HaSettings
 
 
@@ -115,13 +117,16 @@ class RecordWork:
 class AdvanceRequest:
     """Write the status of a ChangeRequest; it only ever advances.
 
-    `resource_version` is empty for a record that an earlier action of the same plan creates.
+    `resource_version` is empty for a record that an earlier action of the same plan creates. `finding` is what the
+    condition Succeeded will say; `before` is the status that was decided on.
     """
 
     namespace: str
     name: str
     resource_version: str
-    status: Mapping[str, Any]
+    before: ChangeRequestStatus
+    after: ChangeRequestStatus
+    finding: Finding
     clause: Clause
 
 

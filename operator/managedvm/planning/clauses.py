@@ -11,15 +11,24 @@ class Clause(Enum):
     PACKAGE_MANDATORY = ("1", "Professional and Premium VMs need a managed service package.")
     AS_ORDERED = ("1", "What is done is what the single order names, while it is in force.")
     VARIANTS = ("2", "There are two packages, Basic and Advanced.")
-    PROVISIONING = ("3.1", "Set-up of operating system, middleware, network, certificates and backup is included.")
+    PROVISIONING = (
+        "3.1",
+        "Set-up of operating system, middleware, network, certificates and backup is included.",
+    )
     OPERATION = ("3.2", "Monitoring, alarms, certificates, backup and updates on order are included.")
     ADVANCED_OPERATION = ("3.3", "Advanced adds active patch management and automatic updates.")
-    OPTIONAL_SERVICES = ("4", "With an active package further services are done on request, billed by effort.")
+    OPTIONAL_SERVICES = (
+        "4",
+        "With an active package further services are done on request, billed by effort.",
+    )
     AUTHORISED_REQUESTERS = ("4", "The customer names who may order and so limits the circle.")
     DOCUMENTED = ("4", "Each request is documented, through whatever channel it came.")
     CHANGE_ON_REQUEST = ("4.2", "Changes of configuration can be ordered.")
     MAINTENANCE_WINDOW = ("5.1", "Work that disturbs a VM is done in a maintenance window.")
-    HIGH_AVAILABILITY = ("5.2", "All VMs are watched by vSphere HA and restarted at most three times in a row.")
+    HIGH_AVAILABILITY = (
+        "5.2",
+        "All VMs are watched by vSphere HA and restarted at most three times in a row.",
+    )
     PRECAUTION = ("5.2", "Precautionary action needs a package and active alarms.")
     CHANGE_BY_EFFORT = ("6.3", "After the initial configuration each change is billed by effort.")
     INITIAL_CONFIGURATION = ("6.3", "The initial configuration is included.")

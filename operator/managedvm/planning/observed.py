@@ -69,6 +69,10 @@ class ClusterFacts:
     options: Mapping[str, str] = field(default_factory=dict)
 
 
+RECONFIGURE = "ReconfigVM_Task"
+"""The method of the task that changes a VM's configuration."""
+
+
 class TaskState(StrEnum):
     """How far a vCenter task is."""
 

@@ -1,0 +1,295 @@
+"""What to do for one ManagedVM: all promises in one list, in the order in which they depend on each other."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from managedvm.api.changerequest import ChangeRequest
+from managedvm.api.customer import CustomerSpec
+from managedvm.api.customercontacts import Requester
+from managedvm.api.managedvm import (
+    ConfigurationStatus,
+    ManagedVM,
+    ManagedVMStatus,
+    VMOrigin,
+    VMStatus,
+)
+from managedvm.api.servicelevel import ServiceLevelSpec
+from managedvm.api.vcenter import Mode, VCenterSpec
+from managedvm.api.vmclaim import VMClaim
+from managedvm.planning import availability
+from managedvm.planning.actions import Action, Reconfigure
+from managedvm.planning.clauses import Clause
+from managedvm.planning.configuration import Case, Job, decide
+from managedvm.planning.entitlement import Entitlement, entitle, services, shown
+from managedvm.planning.execution import execute, execute_initial, power_on_again
+from managedvm.planning.findings import Aspect, Finding, Reason, fails, holds
+from managedvm.planning.identity import Identified, Sight, identify, plan_claim, sticky_identity
+from managedvm.planning.maintenance import maintenance_calendar
+from managedvm.planning.money import PriceBook
+from managedvm.planning.observed import ClusterFacts, TaskFacts, Unknown
+from managedvm.planning.plan import Part, joined
+from managedvm.planning.targets import (
+    Baseline,
+    Target,
+    baseline_note,
+    missing_disks,
+    noted_baseline,
+    size_of,
+    targets,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """All that was read for one ManagedVM in one pass.
+
+    `claims` are the claims that matter here: the one to the VM, and the one that this ManagedVM holds. What is not
+    there is None; what could not be read is Unknown.
+    """
+
+    levels: Mapping[str, ServiceLevelSpec]
+    customer: CustomerSpec | None
+    requesters: tuple[Requester, ...]
+    prices: PriceBook | None
+    vcenter: VCenterSpec | None
+    sight: Sight | Unknown | None
+    claims: Mapping[str, VMClaim]
+    own_claim: VMClaim | None
+    cluster: ClusterFacts | None
+    requests: Mapping[str, ChangeRequest]
+    task: TaskFacts | None
+    missing_policies: tuple[str, ...]
+    is_ledger: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Actions in order, findings, the status without its conditions, and when to look again."""
+
+    actions: tuple[Action, ...]
+    findings: tuple[Finding, ...]
+    status: ManagedVMStatus
+    next_check: datetime | None
+
+
+def effective_mode(vm: ManagedVM, vcenter: VCenterSpec | None) -> Mode:
+    """Return the mode in effect: the spec's, or the default for the VM's origin, capped by the VCenter."""
+    wished = vm.spec.mode or (Mode.ENFORCE if vm.spec.vm.origin is VMOrigin.PROVISIONED else Mode.OBSERVE)
+    allowed = vcenter.maximum_mode if vcenter is not None else Mode.OBSERVE
+    return Mode.ENFORCE if wished is allowed is Mode.ENFORCE else Mode.OBSERVE
+
+
+def plan(vm: ManagedVM, observed: Observed, now: datetime) -> Plan:
+    """Return what to do for one ManagedVM at `now`."""
+    if vm.spec.suspend:
+        finding = fails(
+            Aspect.CHANGES_PERMITTED,
+            Reason.SUSPENDED,
+            "spec.suspend is true: nothing is decided",
+            Clause.AS_ORDERED,
+        )
+        return Plan((), (finding,), vm.status, None)
+    entitlement = entitle(vm.spec.orders, observed.levels.get, now)
+    mode = effective_mode(vm, observed.vcenter)
+    status = ManagedVMStatus(
+        mode=mode,
+        order=shown(entitlement.order),
+        next_order=shown(entitlement.next_order),
+        services=services(entitlement),
+        vm=vm.status.vm,
+        configuration=vm.status.configuration,
+        high_availability=vm.status.high_availability,
+    )
+    permitted = permission(vm, observed, mode)
+    base = Part(findings=(*entitlement.findings, permitted), next_check=entitlement.next_check)
+    found = identify(vm.spec.vm, sticky_identity(vm, observed.own_claim), observed.sight)
+    if isinstance(found, Finding):
+        return _plan(joined((base, Part(findings=(found,)))), status)
+    return _plan_for(vm, observed, entitlement, found, (base, permitted, status), now=now)
+
+
+def _plan_for(
+    vm: ManagedVM,
+    observed: Observed,
+    entitlement: Entitlement,
+    found: Identified,
+    begun: tuple[Part, Finding, ManagedVMStatus],
+    *,
+    now: datetime,
+) -> Plan:
+    """Return the plan for a VM that was identified."""
+    base, permitted, status = begun
+    facts = found.facts
+    if observed.vcenter is None:
+        return _plan(base, status)
+    enforce = permitted.reason is Reason.PERMITTED
+    claimed, make_claim = plan_claim(
+        vm,
+        found,
+        observed.vcenter,
+        observed.claims.get(found.claim),
+        may_act=enforce and entitlement.level is not None,
+    )
+    if claimed.reason in (Reason.NOT_GRANTED, Reason.CONFLICT):
+        return _plan(joined((base, Part(findings=(claimed,)))), status.model_copy(update={"vm": None}))
+    seen = holds(
+        Aspect.VM_FOUND, Reason.VM_FOUND, f"{facts.path} is VM {facts.instance_uuid}", Clause.AS_ORDERED
+    )
+    parts = [base, Part(findings=(seen, claimed), actions=(make_claim,) if make_claim else ())]
+    changes: dict[str, object] = {"vm": _vm_status(found)}
+    if entitlement.level is None:
+        return _plan(joined(parts), status.model_copy(update=changes))
+    if make_claim is not None:
+        # What else there is to do waits for the claim, so that two ManagedVMs never both act on one VM.
+        return _plan(joined(parts), status.model_copy(update=changes))
+    parts.append(availability.plan_vm(facts, observed.cluster, entitlement.level, may_act=enforce))
+    restarts = availability.streak(
+        vm.status.high_availability, facts, entitlement.level.high_availability, now
+    )
+    parts.append(availability.plan_restarts(restarts, entitlement.level.high_availability))
+    changes["high_availability"] = restarts.status
+    size, configuration = _size(vm, observed, entitlement, found, enforce=enforce, now=now)
+    parts.append(size)
+    changes["configuration"] = configuration
+    return _plan(joined(parts), status.model_copy(update=changes))
+
+
+def _plan(part: Part, status: ManagedVMStatus) -> Plan:
+    return Plan(part.actions, part.findings, status, part.next_check)
+
+
+def permission(vm: ManagedVM, observed: Observed, mode: Mode) -> Finding:
+    """Return whether anything may be changed for this ManagedVM, and if not, why."""
+    customer = vm.spec.customer_ref.name
+    if observed.customer is None or vm.metadata.namespace not in observed.customer.namespaces:
+        return fails(
+            Aspect.CHANGES_PERMITTED,
+            Reason.CUSTOMER_UNKNOWN,
+            f"Customer {customer} does not exist, or has no VMs in namespace {vm.metadata.namespace}; nothing is done. "
+            "Create it, or add the namespace to its spec.namespaces",
+            Clause.AS_ORDERED,
+        )
+    if observed.missing_policies:
+        return fails(
+            Aspect.CHANGES_PERMITTED,
+            Reason.POLICY_BINDING_MISSING,
+            f"Admission policy binding {', '.join(observed.missing_policies)} is missing, so the API server does not "
+            "refuse what the contract forbids; nothing is done. Apply manifests/base/policies",
+            Clause.DOCUMENTED,
+        )
+    if not observed.is_ledger:
+        return fails(
+            Aspect.CHANGES_PERMITTED,
+            Reason.LEDGER_UNPROTECTED,
+            f"Namespace {vm.metadata.namespace} has no label managedvm.dev/ledger, so its records could be deleted; "
+            "nothing is done. Add the label",
+            Clause.DOCUMENTED,
+        )
+    if mode is Mode.OBSERVE:
+        return fails(
+            Aspect.CHANGES_PERMITTED,
+            Reason.OBSERVE_ONLY,
+            "Mode is Observe: everything is decided and nothing is done. Set spec.mode to Enforce, as far as "
+            "spec.maximumMode of the VCenter allows",
+            Clause.AS_ORDERED,
+        )
+    return holds(Aspect.CHANGES_PERMITTED, Reason.PERMITTED, "Mode is Enforce", Clause.AS_ORDERED)
+
+
+def _vm_status(found: Identified) -> VMStatus:
+    return VMStatus(
+        instance_uuid=found.facts.instance_uuid,
+        v_center_uuid=found.vcenter_uuid,
+        inventory_path=found.facts.path,
+        power_state=found.facts.power.value,
+    )
+
+
+def _size(
+    vm: ManagedVM,
+    observed: Observed,
+    entitlement: Entitlement,
+    found: Identified,
+    *,
+    enforce: bool,
+    now: datetime,
+) -> tuple[Part, ConfigurationStatus | None]:
+    """Return what is done about the size of the VM, and what status shows of it."""
+    facts, level = found.facts, entitlement.level
+    before = vm.status.configuration
+    known = noted_baseline(facts) or (Baseline(before.baseline, before.baseline_at) if before else None)
+    baseline = known or Baseline(size_of(facts), now)
+    status = ConfigurationStatus(
+        origin=vm.spec.vm.origin, baseline=baseline.size, baseline_at=baseline.at, current=size_of(facts)
+    )
+    if level is None or observed.customer is None:
+        return Part(), status
+    case = Case(
+        vm=vm,
+        facts=facts,
+        vcenter_uuid=found.vcenter_uuid,
+        claim=found.claim,
+        entitlement=entitlement,
+        windows=maintenance_calendar(level.maintenance, vm.spec.maintenance),
+        requests=dict(observed.requests),
+        requesters=observed.requesters,
+        policy=observed.customer.requests,
+        prices=observed.prices,
+        task=observed.task,
+        may_act=enforce,
+        now=now,
+    )
+    wanted = targets(vm.spec.resources, facts)
+    unmet = tuple(target for target in wanted if not target.is_met)
+    is_initial = vm.spec.vm.origin is VMOrigin.PROVISIONED and known is None
+    if is_initial and unmet:
+        return execute_initial(case, unmet), None
+    part = joined((Part(findings=missing_disks(vm.spec.resources, facts)), _changes(case, wanted)))
+    if enforce and noted_baseline(facts) is None:
+        part = _with_baseline(part, case, baseline)
+    if not part.findings:
+        part = joined((part, Part(findings=(_as_agreed(vm),))))
+    return part, status
+
+
+def _changes(case: Case, wanted: tuple[Target, ...]) -> Part:
+    """Return what is done about the differences: each aspect is decided alone, what is due is carried out together."""
+    decided = [decide(case, target) for target in wanted]
+    jobs = tuple(job for job in decided if isinstance(job, Job))
+    open_requests = ((target, case.open_request(target)) for target in wanted)
+    under_way = (Job(target, request.metadata.name, request) for target, request in open_requests if request)
+    return joined(
+        (
+            *(part for part in decided if isinstance(part, Part)),
+            execute(case, jobs) if jobs else Part(),
+            power_on_again(case, under_way),
+        )
+    )
+
+
+def _with_baseline(part: Part, case: Case, baseline: Baseline) -> Part:
+    """Return the plan with the baseline noted at the VM, in the same task as a change where there is one."""
+    if case.facts.task is not None and case.facts.task.is_running:
+        return part
+    note = baseline_note(baseline)
+    actions = list(part.actions)
+    for index, action in enumerate(actions):
+        if isinstance(action, Reconfigure):
+            actions[index] = replace(action, notes={**note, **action.notes})
+            return Part(part.findings, tuple(actions), part.next_check)
+    noting = Reconfigure(case.facts.moref, case.facts.change_version, Clause.AS_ORDERED, notes=note)
+    return Part(part.findings, (*part.actions, noting), part.next_check)
+
+
+def _as_agreed(vm: ManagedVM) -> Finding:
+    if vm.spec.resources is None:
+        return holds(
+            Aspect.RESOURCES_AS_AGREED, Reason.NO_SIZE_AGREED, "spec.resources names no size", Clause.CAPACITY
+        )
+    return holds(
+        Aspect.RESOURCES_AS_AGREED,
+        Reason.RESOURCES_AS_AGREED,
+        "The VM has the agreed size",
+        Clause.CHANGE_BY_EFFORT,
+    )

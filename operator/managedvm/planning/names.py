@@ -1,0 +1,37 @@
+"""Deterministic names: the same fact has the same name for every replica and after every crash, so it is made once.
+
+Names are hashed from what identifies the fact in the contract (vCenter, VM, kind, billing key), never from the UID of a
+Kubernetes object: a re-created ManagedVM or a restored cluster is no new customer VM.
+"""
+
+import base64
+import hashlib
+
+from managedvm.api.base import OPERATOR_RECORD_PREFIX
+from managedvm.api.changerequest import RequestKind
+
+_LENGTH = 26
+"""130 bits: enough that two facts never share a name, short enough to be read out."""
+
+
+def _digest(*parts: str) -> str:
+    # Each part is preceded by its length, so that no two lists of parts read the same.
+    text = "".join(f"{len(part)}:{part}" for part in parts)
+    return base64.b32encode(hashlib.sha256(text.encode()).digest()).decode().lower()[:_LENGTH]
+
+
+def claim_name(vcenter_uuid: str, instance_uuid: str) -> str:
+    """Return the name of the VMClaim of a VM."""
+    return f"vm-{_digest(vcenter_uuid, instance_uuid)}"
+
+
+def change_request_name(vcenter_uuid: str, instance_uuid: str, change_id: str, aspect: str) -> str:
+    """Return the name of the ChangeRequest of one aspect of one order slip."""
+    kind = RequestKind.CONFIGURATION_CHANGE.value
+    word = aspect.partition("/")[0].lower()
+    return f"{OPERATOR_RECORD_PREFIX}{word}-{_digest(vcenter_uuid, instance_uuid, kind, change_id, aspect)}"
+
+
+def work_entry_name(change_request: str) -> str:
+    """Return the name of the operator's own WorkEntry on a ChangeRequest: it works once on each."""
+    return f"{change_request}-work"

@@ -1,0 +1,129 @@
+"""The records of a change: what is written before the act (ChangeRequest) and after it (WorkEntry)."""
+
+from datetime import datetime
+from typing import Any
+
+from managedvm.api.base import API_VERSION, APPLIED_BY, LocalReference
+from managedvm.api.changerequest import (
+    Assessment,
+    Billing,
+    ChangeRequest,
+    ChangeRequestSpec,
+    ChangeRequestStatus,
+    Channel,
+    RecordOrigin,
+    RequestedChange,
+    RequestedVM,
+    RequestKind,
+    RequestState,
+)
+from managedvm.api.managedvm import Change, ManagedVM
+from managedvm.api.workentry import Charge, ChargeLine, Evidence, WorkEntrySpec
+from managedvm.planning import money
+from managedvm.planning.clauses import Clause
+from managedvm.planning.names import work_entry_name
+from managedvm.planning.observed import TaskFacts
+
+OPERATOR = "operator"
+"""`performedBy` of automated work."""
+
+
+def change_request(
+    name: str, vm: ManagedVM, slip: Change, *, of: RequestedVM, change: RequestedChange
+) -> dict[str, Any]:
+    """Return the ChangeRequest that documents one aspect of an order slip; the same for every replica."""
+    spec = ChangeRequestSpec(
+        kind=RequestKind.CONFIGURATION_CHANGE,
+        managed_vm_ref=LocalReference(name=vm.metadata.name),
+        vm=of,
+        requested_by=slip.requested_by,
+        channel=Channel.GIT,
+        origin=RecordOrigin.OPERATOR,
+        applied_by=vm.metadata.annotations.get(APPLIED_BY),
+        ticket=slip.ticket,
+        change=change,
+    )
+    return _object("ChangeRequest", vm.metadata.namespace, name, spec.to_json())
+
+
+def work_entry(
+    request: ChangeRequest,
+    activity: str,
+    *,
+    begin: datetime,
+    end: datetime,
+    task: TaskFacts | None,
+    charge: Charge,
+) -> dict[str, Any]:
+    """Return the WorkEntry of the operator's own work on a request."""
+    spec = WorkEntrySpec(
+        change_request_ref=LocalReference(name=request.metadata.name),
+        performed_by=OPERATOR,
+        begin=begin,
+        end=end,
+        activity=activity,
+        evidence=Evidence(task=task.moref) if task else None,
+        charge=charge,
+        ticket=request.spec.ticket,
+    )
+    return _object(
+        "WorkEntry", request.metadata.namespace, work_entry_name(request.metadata.name), spec.to_json()
+    )
+
+
+def assess(kind: RequestKind, now: datetime) -> Assessment:
+    """Return clause and billing of a request of the operator; the table of all kinds grows with the kinds."""
+    match kind:
+        case RequestKind.CONFIGURATION_CHANGE:
+            return Assessment(
+                clause=Clause.CHANGE_BY_EFFORT.number,
+                billing=Billing.EFFORT,
+                reason=Clause.CHANGE_BY_EFFORT.sentence,
+                assessed_at=now,
+            )
+
+
+def automated_charge(book: money.PriceBook, begin: datetime, end: datetime) -> Charge:
+    """Return what the operator's own work on a change costs. Raises money.NoRateError."""
+    cost = money.automated_charge(book, begin, end)
+    digits = book.minor_digits
+    lines = tuple(
+        ChargeLine(
+            begin=line.begin,
+            end=line.end,
+            counted=line.counted,
+            hourly_rate=money.format_minor(line.hourly, digits),
+            rate_from=line.rate_valid_from,
+            amount=money.format_minor(line.amount, digits),
+        )
+        for line in cost.lines
+    )
+    return Charge(
+        billing=Billing.EFFORT,
+        clause=Clause.CHANGE_BY_EFFORT.number,
+        counted=cost.counted,
+        amount=money.format_minor(cost.total, digits),
+        currency=cost.currency,
+        price_list_ref=LocalReference(name=book.name),
+        lines=lines,
+        explanation=cost.free_because or _explained(lines),
+    )
+
+
+def _explained(lines: tuple[ChargeLine, ...]) -> str:
+    parts = (f"{line.to_json()['counted']} at {line.hourly_rate} an hour is {line.amount}" for line in lines)
+    return f"{'; '.join(parts)}; the time is rounded up to whole increments, the rate is the one valid at the work"
+
+
+def advanced(request: ChangeRequestStatus, state: RequestState, **changes: Any) -> ChangeRequestStatus:
+    """Return the status of a request after it has moved on to `state`."""
+    return request.model_copy(update={"state": state, **changes})
+
+
+def _object(kind: str, namespace: str, name: str, spec: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "apiVersion": API_VERSION,
+        "kind": kind,
+        "metadata": {"namespace": namespace, "name": name},
+        "spec": spec,
+    }

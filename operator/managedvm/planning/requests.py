@@ -1,0 +1,104 @@
+"""What to do for a ChangeRequest of a person, and for one of the operator whose ManagedVM is gone (clauses 1 and 4)."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from managedvm.api.changerequest import (
+    FINAL_STATES,
+    ChangeRequest,
+    ChangeRequestStatus,
+    RecordOrigin,
+    RequestedVM,
+    RequestState,
+)
+from managedvm.api.customer import Requests
+from managedvm.api.customercontacts import Requester
+from managedvm.planning.actions import AdvanceRequest
+from managedvm.planning.authority import authority
+from managedvm.planning.clauses import Clause
+from managedvm.planning.configuration import withdrawal
+from managedvm.planning.entitlement import Entitlement
+from managedvm.planning.findings import Aspect, Finding, Reason, fails, unknown
+from managedvm.planning.records import advanced, assess
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedRequest:
+    """All that was read for one request.
+
+    `identity` is the VM that its ManagedVM holds the claim to, `entitlement` what that ManagedVM's orders gave when
+    the request was made; both are None when there is no such ManagedVM. `has_taken_effect` tells that the VM carries
+    the mark of this request, whatever became of its ManagedVM.
+    """
+
+    exists: bool
+    identity: RequestedVM | None
+    entitlement: Entitlement | None
+    requesters: tuple[Requester, ...]
+    policy: Requests
+    has_taken_effect: bool
+
+
+def plan(request: ChangeRequest, observed: ObservedRequest, now: datetime) -> AdvanceRequest | None:
+    """Return how the request moves on, or None when there is nothing to say."""
+    if request.status.state in FINAL_STATES:
+        return None
+    if request.spec.origin is RecordOrigin.OPERATOR:
+        if observed.exists or observed.has_taken_effect:
+            return None  # decided in the pass of its ManagedVM; an effect is never withdrawn
+        return withdrawal(request, Reason.TARGET_GONE, "its ManagedVM is gone", now)
+    if not observed.exists or (request.spec.vm is not None and request.spec.vm != observed.identity):
+        return _refuse(request, Reason.OUT_OF_SCOPE_VM, _out_of_scope(request, observed), now)
+    if observed.entitlement is None or observed.entitlement.package is None:
+        return _refuse(
+            request,
+            Reason.NO_ACTIVE_PACKAGE,
+            "Refused: services on request need an active managed service package. Book one, then ask again",
+            now,
+        )
+    return _documented(request, observed, now)
+
+
+def _out_of_scope(request: ChangeRequest, observed: ObservedRequest) -> str:
+    name = request.spec.managed_vm_ref.name
+    if not observed.exists:
+        return f"Refused: there is no ManagedVM {name} in this namespace. Name the ManagedVM that the request is for"
+    return (
+        f"Refused: the VM that is meant is not the one of ManagedVM {name}; a package serves its own VM only"
+    )
+
+
+def _refuse(request: ChangeRequest, reason: Reason, message: str, now: datetime) -> AdvanceRequest:
+    clause = Clause.DIRECTLY_ATTACHED_VM if reason is Reason.OUT_OF_SCOPE_VM else Clause.OPTIONAL_SERVICES
+    after = advanced(request.status, RequestState.REFUSED, completed_at=now)
+    return _advance(request, after, fails(Aspect.SUCCEEDED, reason, message, clause), clause)
+
+
+def _documented(request: ChangeRequest, observed: ObservedRequest, now: datetime) -> AdvanceRequest | None:
+    """Return the assessment of a request that a technician will work on, or that is held for want of authority."""
+    asked_at = request.metadata.creation_timestamp or now
+    decision = authority(observed.requesters, observed.policy, request.spec.requested_by, asked_at)
+    assessment = request.status.assessment or assess(request.spec.kind, now)
+    if decision.may_proceed:
+        after = advanced(request.status, request.status.state, assessment=assessment)
+        words = f"Documented as an order: {decision.explanation}. A technician works on it and records a WorkEntry"
+        finding = unknown(Aspect.SUCCEEDED, Reason.DOCUMENTED, words, Clause.DOCUMENTED)
+    else:
+        after = advanced(request.status, RequestState.HELD, assessment=assessment)
+        words = f"Documented and held: {decision.explanation}"
+        finding = unknown(Aspect.SUCCEEDED, Reason.REQUEST_HELD, words, Clause.AUTHORISED_REQUESTERS)
+    return _advance(request, after, finding, Clause.DOCUMENTED)
+
+
+def _advance(
+    request: ChangeRequest, after: ChangeRequestStatus, finding: Finding, clause: Clause
+) -> AdvanceRequest:
+    return AdvanceRequest(
+        namespace=request.metadata.namespace,
+        name=request.metadata.name,
+        resource_version=request.metadata.resource_version,
+        before=request.status,
+        after=after,
+        finding=finding,
+        clause=clause,
+    )

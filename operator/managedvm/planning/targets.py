@@ -1,0 +1,130 @@
+"""The agreed size of a VM beside the one it has: one target per aspect, in the units that vSphere counts in."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+
+from managedvm.api.managedvm import Disk, Resources, ResourceValues
+from managedvm.planning.clauses import Clause
+from managedvm.planning.findings import Aspect, Finding, Reason, fails
+from managedvm.planning.observed import VirtualMachine
+from managedvm.planning.quantity import format_bytes, format_mebibytes, parse_bytes, parse_mebibytes
+
+NOTE_PREFIX = "managedvm."
+BASELINE_NOTE = f"{NOTE_PREFIX}baseline"
+
+
+class Unit(Enum):
+    """What a target counts."""
+
+    CPUS = "CPUs"
+    MEMORY = "Memory"
+    DISK = "Disk"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One aspect: what is wanted and what is found, in CPUs, MiB of memory, or bytes of a disk."""
+
+    unit: Unit
+    wanted: int
+    found: int
+    disk: Disk | None = None
+    device_key: int = 0
+
+    @property
+    def aspect(self) -> str:
+        """The aspect as records name it: CPUs, Memory or Disk/<name>."""
+        return f"{self.unit.value}/{self.disk.name}" if self.disk else self.unit.value
+
+    @property
+    def note_key(self) -> str:
+        """The key in extraConfig under which the request that made the last change is noted."""
+        return f"{NOTE_PREFIX}change.{self.aspect.lower().replace('/', '.')}"
+
+    @property
+    def is_met(self) -> bool:
+        """Whether the VM has what is wanted."""
+        return self.wanted == self.found
+
+    def shown(self, value: int) -> str:
+        """Return a value of this target as YAML writes it."""
+        match self.unit:
+            case Unit.CPUS:
+                return str(value)
+            case Unit.MEMORY:
+                return format_mebibytes(value)
+            case Unit.DISK:
+                return format_bytes(value)
+
+    @property
+    def change(self) -> str:
+        """The difference in words: `Memory 4Gi to 8Gi`."""
+        return f"{self.aspect} {self.shown(self.found)} to {self.shown(self.wanted)}"
+
+
+def targets(resources: Resources | None, vm: VirtualMachine) -> tuple[Target, ...]:
+    """Return a target for each agreed aspect that the VM has; a disk that it lacks is in `missing_disks`."""
+    if resources is None:
+        return ()
+    found: list[Target] = []
+    if resources.cpus is not None:
+        found.append(Target(Unit.CPUS, resources.cpus, vm.cpus))
+    if resources.memory is not None:
+        found.append(Target(Unit.MEMORY, parse_mebibytes(resources.memory), vm.memory_mib))
+    for disk in resources.disks:
+        facts = vm.disks.get(disk.device_node)
+        if facts is not None:
+            size = parse_bytes(disk.size)
+            found.append(Target(Unit.DISK, size, facts.capacity_bytes, disk, facts.device_key))
+    return tuple(found)
+
+
+def missing_disks(resources: Resources | None, vm: VirtualMachine) -> tuple[Finding, ...]:
+    """Return a finding for the agreed disks that the VM does not have."""
+    lacking = [d for d in (resources.disks if resources else ()) if d.device_node not in vm.disks]
+    if not lacking:
+        return ()
+    names = ", ".join(f"{disk.name} at {disk.device_node}" for disk in lacking)
+    return (
+        fails(
+            Aspect.RESOURCES_AS_AGREED,
+            Reason.DISK_MISSING,
+            f"The VM has no disk {names}; it has {', '.join(sorted(vm.disks)) or 'none'}. Correct deviceNode in "
+            "spec.resources.disks; disks are not added here",
+            Clause.CHANGE_BY_EFFORT,
+        ),
+    )
+
+
+def size_of(vm: VirtualMachine) -> ResourceValues:
+    """Return the size that the VM has."""
+    return ResourceValues(
+        cpus=vm.cpus,
+        memory=format_mebibytes(vm.memory_mib),
+        disks={node: format_bytes(disk.capacity_bytes) for node, disk in sorted(vm.disks.items())},
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """The size that counts as agreed without a record: found at adoption, or reached by the first configuration."""
+
+    size: ResourceValues
+    at: datetime
+
+
+def baseline_note(baseline: Baseline) -> Mapping[str, str]:
+    """Return the entry of extraConfig that remembers the baseline with the VM itself."""
+    stamp = baseline.at.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return {BASELINE_NOTE: f"{stamp} {baseline.size.model_dump_json(by_alias=True)}"}
+
+
+def noted_baseline(vm: VirtualMachine) -> Baseline | None:
+    """Return the baseline that the VM remembers; None when it has none, or one that nobody can read."""
+    stamp, _, size = vm.notes.get(BASELINE_NOTE, "").partition(" ")
+    try:
+        return Baseline(ResourceValues.model_validate_json(size), datetime.fromisoformat(stamp))
+    except ValueError:
+        return None
