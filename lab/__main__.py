@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from pathlib import Path
@@ -56,9 +55,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def _up(arguments: argparse.Namespace) -> None:
     begin = time.monotonic()
-    inventory = simulator.default_inventory(arguments.fleet)
-    if arguments.inventory:
-        inventory = {**json.loads(arguments.inventory.read_bytes())}
+    inventory = simulator.read_inventory(arguments.inventory, fleet=arguments.fleet)
+    if arguments.without_guests:
+        inventory = simulator.without_guests(inventory)
     world = lab.up(
         with_vcenter=not arguments.without_vcenter,
         with_product=not arguments.without_product,

@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lab import controlplane, facts, install, processes, provision, simulator
+from lab import controlplane, facts, guests, install, processes, provision, simulator
 from lab.daemons import Daemon, await_serving, launch
 from lab.errors import LabError
 from lab.facts import ADMINISTRATOR_USER, CONTROL_PLANE, OPERATOR_USER, READONLY_USER, VCENTER, Lab
@@ -54,7 +54,7 @@ def up(
     """
     directory = directory or lab_directory()
     with exclusive(directory / "lock", "another process is starting or stopping this lab"):
-        lab = _alive(directory) or _make(directory, inventory or simulator.default_inventory(), with_vcenter)
+        lab = _alive(directory) or _make(directory, inventory or simulator.read_inventory(), with_vcenter)
         if with_vcenter and VCENTER not in lab.daemons:
             raise LabError("this lab was made without a vCenter: `down` first")
         _start(lab, list(lab.daemons))
@@ -74,6 +74,7 @@ def down(directory: Path | None = None) -> bool:
         last = {"etcd": 2, "apiserver": 1}
         ordered = sorted(pid_files, key=lambda pid_file: (last.get(pid_file.stem, 0), pid_file.stem))
         lived = [processes.stop(pid_file, grace=20) for pid_file in ordered]
+        guests.clean(directory)
         return any(lived)
 
 
@@ -112,6 +113,8 @@ def restart(lab: Lab, name: str) -> None:
 
 
 def _start(lab: Lab, names: list[str]) -> None:
+    if VCENTER in names and lab.process(VCENTER) is None:
+        simulator.make_guests(lab)
     for wave in (("etcd", "apiserver", VCENTER), ("controller-manager",)):
         daemons = [_daemon(lab, name) for name in names if name in wave]
         for daemon in daemons:

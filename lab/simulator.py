@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from lab import provision
+from lab import guests, provision
 from lab.daemons import Daemon, answers
+from lab.errors import LabError
 from lab.facts import ADMINISTRATOR_USER, OPERATOR_USER, READONLY_USER, VCENTER, Lab
 from lab.paths import ROOT
 from lab.pki import new_authority, write_private
@@ -48,12 +49,35 @@ def write_inventory(lab: Lab, inventory: Mapping[str, object]) -> None:
     write_private(_file(lab, "inventory"), json.dumps(inventory, indent=1).encode())
 
 
-def default_inventory(fleet: int = 0) -> dict[str, object]:
-    """Return the inventory of the demo, with `fleet` more VMs for measurements."""
-    inventory: dict[str, object] = json.loads(INVENTORY.read_bytes())
+def read_inventory(path: Path = INVENTORY, *, fleet: int = 0) -> dict[str, object]:
+    """Return an inventory, the demo's by default, with `fleet` more VMs for measurements."""
+    inventory: dict[str, object] = json.loads(path.read_bytes())
     if fleet:
         inventory["fleet"] = {"count": fleet, "folders": 10}
     return inventory
+
+
+def without_guests(inventory: Mapping[str, object]) -> dict[str, object]:
+    """Return an inventory in which no VM has an inside: nothing of a container engine is needed then."""
+    vms = [{key: value for key, value in vm.items() if key != "guest"} for vm in _vms(inventory)]
+    return {**inventory, "vms": vms}
+
+
+def make_guests(lab: Lab) -> None:
+    """Make what the guests of the inventory need, before the simulator starts; an inventory without needs nothing.
+
+    Containers that a killed simulator left are removed first.
+
+    Raises:
+        LabError: this machine can have guests, but making them failed.
+    """
+    guests.clean(lab.directory)
+    inventory = json.loads(_file(lab, "inventory").read_bytes())
+    settings = guests.prepare(lab.directory) if any("guest" in vm for vm in _vms(inventory)) else None
+    if settings is None:
+        _file(lab, "guests").unlink(missing_ok=True)
+    else:
+        write_private(_file(lab, "guests"), settings.read_bytes())
 
 
 def daemon(lab: Lab) -> Daemon:
@@ -72,8 +96,16 @@ def daemon(lab: Lab) -> Daemon:
         f"--users={_file(lab, 'users')}",
         f"--inventory={_file(lab, 'inventory')}",
         f"--ready-file={_file(lab, 'ready')}",
+        *([f"--guests={_file(lab, 'guests')}"] if _file(lab, "guests").exists() else []),
     )
     return Daemon(VCENTER, argv, lambda: answers(f"{lab.vcenter_admin}/healthz"), patience=300)
+
+
+def _vms(inventory: Mapping[str, object]) -> list[dict[str, object]]:
+    vms = inventory.get("vms", [])
+    if not isinstance(vms, list):
+        raise LabError("an inventory's vms are a list, see lab/vcenter/README.md")
+    return vms
 
 
 def _file(lab: Lab, name: str) -> Path:

@@ -137,7 +137,18 @@ def test_without_a_shipped_role_the_operator_is_an_administrator(paper_lab, tmp_
 
 
 def test_a_fleet_is_added_to_the_demos_vms():
-    small, large = simulator.default_inventory(), simulator.default_inventory(fleet=1000)
+    small, large = simulator.read_inventory(), simulator.read_inventory(fleet=1000)
     assert "fleet" not in small
     assert large["fleet"] == {"count": 1000, "folders": 10}
     assert large["vms"] == small["vms"]
+
+
+def test_without_guests_every_vm_stays_but_none_has_an_inside():
+    inventory = {
+        "datacenter": "Berlin",
+        "vms": [{"path": "a/b", "cpus": 1, "guest": {"image": "debian"}}, {"path": "a/c"}],
+    }
+    assert simulator.without_guests(inventory) == {
+        "datacenter": "Berlin",
+        "vms": [{"path": "a/b", "cpus": 1}, {"path": "a/c"}],
+    }
