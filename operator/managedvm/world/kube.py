@@ -1,0 +1,256 @@
+"""The Kubernetes API: plain JSON in and out, one attempt per call, records create-only.
+
+A watch tells what is there; this port reads what must be certain, and writes. No mutating call is sent without asking
+`may_act` first, and none is repeated here: after a lost answer the next pass looks again.
+"""
+
+import asyncio
+import ssl
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+from urllib.parse import quote, urlencode
+
+import aiohttp
+import orjson
+from kubernetes import aio as kubernetes
+
+from managedvm.api.base import GROUP, VERSION
+from managedvm.api.kinds import KINDS
+from managedvm.errors import (
+    ConflictError,
+    NoPermissionError,
+    NotActiveError,
+    RefusedError,
+    StaleError,
+    UnknownOutcomeError,
+    UnreachableError,
+)
+
+Object = dict[str, Any]
+
+PAGE = 500
+"""Objects per page of a list: bounded memory on both sides."""
+
+REQUEST_SECONDS = 30.0
+
+
+class NotFoundError(LookupError):
+    """There is no such object."""
+
+
+class AlreadyExistsError(Exception):
+    """An object of that name is there already."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where a kind is served."""
+
+    prefix: str
+    plural: str
+    namespaced: bool
+
+    def path(self, namespace: str = "", name: str = "", subresource: str = "") -> str:
+        """Return the URL path of a collection, an object or its subresource."""
+        parts = [self.prefix]
+        if namespace:
+            parts += ["namespaces", quote(namespace, safe="")]
+        parts.append(self.plural)
+        if name:
+            parts.append(quote(name, safe=""))
+        if subresource:
+            parts.append(subresource)
+        return "/".join(parts)
+
+
+_ADMISSION = "/apis/admissionregistration.k8s.io/v1"
+
+ENDPOINTS: Mapping[str, Endpoint] = {
+    **{
+        kind.KIND.kind: Endpoint(
+            f"/apis/{GROUP}/{VERSION}", kind.KIND.plural, kind.KIND.scope == "Namespaced"
+        )
+        for kind in KINDS
+    },
+    "Namespace": Endpoint("/api/v1", "namespaces", namespaced=False),
+    "Secret": Endpoint("/api/v1", "secrets", namespaced=True),
+    "Event": Endpoint("/apis/events.k8s.io/v1", "events", namespaced=True),
+    "Lease": Endpoint("/apis/coordination.k8s.io/v1", "leases", namespaced=True),
+    "ValidatingAdmissionPolicyBinding": Endpoint(
+        _ADMISSION, "validatingadmissionpolicybindings", namespaced=False
+    ),
+    "MutatingAdmissionPolicyBinding": Endpoint(
+        _ADMISSION, "mutatingadmissionpolicybindings", namespaced=False
+    ),
+}
+
+
+class Kube(Protocol):
+    """What the operator asks of the API server."""
+
+    async def get(self, kind: str, namespace: str, name: str) -> Object:
+        """Read one object; NotFoundError if there is none."""
+
+    async def list_metadata(self, kind: str) -> tuple[str, list[Object]]:
+        """List a kind; returns the list's resourceVersion and the metadata of each object."""
+
+    async def find(self, kind: str, namespace: str, name: str) -> Object | None:
+        """Read one object through a list, with no more right than the watch needs; None if there is none."""
+
+    async def create(self, body: Object) -> Object:
+        """Create an object; AlreadyExistsError if its name is taken."""
+
+    async def patch_status(
+        self, kind: str, namespace: str, name: str, status: Object, resource_version: str
+    ) -> Object:
+        """Replace the given parts of a status; StaleError if the object has changed since."""
+
+    async def replace(self, body: Object) -> Object:
+        """Replace an object that has the resourceVersion of the body; StaleError otherwise."""
+
+    async def delete(self, kind: str, name: str, uid: str) -> None:
+        """Delete a cluster-wide object if it still has that UID; gone already is fine."""
+
+
+class HttpKube:
+    """The port over the official client's connection: its configuration, its credentials, its TLS."""
+
+    def __init__(
+        self,
+        api: kubernetes.client.ApiClient,
+        *,
+        may_act: Callable[[], bool],
+        user_agent: str = "managedvm-operator",
+    ) -> None:
+        self._api = api
+        self._may_act = may_act
+        api.user_agent = user_agent
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._api.close()
+
+    async def get(self, kind: str, namespace: str, name: str) -> Object:
+        """Read one object."""
+        return await self._call("GET", ENDPOINTS[kind].path(namespace, name))
+
+    async def list_metadata(self, kind: str) -> tuple[str, list[Object]]:
+        """List the metadata of a kind, page by page, at the newest version."""
+        accept = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+        version, token, items = "", "", []
+        while True:
+            query = {"limit": str(PAGE), **({"continue": token} if token else {})}
+            page = await self._call("GET", ENDPOINTS[kind].path(), query=query, accept=accept)
+            # All pages are of one snapshot, whose version the first page tells.
+            version = version or page["metadata"]["resourceVersion"]
+            items += [item["metadata"] for item in page.get("items") or ()]
+            token = page["metadata"].get("continue", "")
+            if not token:
+                return version, items
+
+    async def find(self, kind: str, namespace: str, name: str) -> Object | None:
+        """Read one object through a list."""
+        query = {"fieldSelector": f"metadata.name={name}", "limit": "1"}
+        page = await self._call("GET", ENDPOINTS[kind].path(namespace), query=query)
+        items = page.get("items") or []
+        # Items of a list do not carry their own kind.
+        return {"apiVersion": page["apiVersion"], "kind": kind, **items[0]} if items else None
+
+    async def create(self, body: Object) -> Object:
+        """Create an object."""
+        meta = body["metadata"]
+        return await self._call("POST", ENDPOINTS[body["kind"]].path(meta.get("namespace", "")), body=body)
+
+    async def patch_status(
+        self, kind: str, namespace: str, name: str, status: Object, resource_version: str
+    ) -> Object:
+        """Replace the given parts of a status by a merge patch that holds only for one resourceVersion."""
+        patch = {"metadata": {"resourceVersion": resource_version}, "status": status}
+        path = ENDPOINTS[kind].path(namespace, name, "status")
+        return await self._call("PATCH", path, body=patch, content_type="application/merge-patch+json")
+
+    async def replace(self, body: Object) -> Object:
+        """Replace an object."""
+        meta = body["metadata"]
+        path = ENDPOINTS[body["kind"]].path(meta.get("namespace", ""), meta["name"])
+        return await self._call("PUT", path, body=body, guarded=body["kind"] != "Lease")
+
+    async def delete(self, kind: str, name: str, uid: str) -> None:
+        """Delete a cluster-wide object, only if it still has that UID."""
+        options = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": uid}}
+        try:
+            await self._call("DELETE", ENDPOINTS[kind].path(name=name), body=options)
+        except NotFoundError:
+            return
+
+    async def _call(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Object | None = None,
+        accept: str = "application/json",
+        content_type: str = "application/json",
+        guarded: bool = True,
+    ) -> Object:
+        mutates = method != "GET"
+        # The Lease itself decides whether we may act, so its own calls cannot ask.
+        if mutates and guarded and not path.startswith(ENDPOINTS["Lease"].prefix) and not self._may_act():
+            raise NotActiveError(f"{method} {path} was not sent: this replica may not act")
+        try:
+            status, payload = await self._send(method, path, query, body, accept, content_type)
+        except (aiohttp.ClientConnectorError, ssl.SSLError) as error:
+            raise UnreachableError(f"the API server cannot be reached: {type(error).__name__}") from error
+        except (TimeoutError, aiohttp.ClientError, OSError) as error:
+            what = f"{method} {path} got no answer: {type(error).__name__}"
+            raise (UnknownOutcomeError if mutates else UnreachableError)(what) from error
+        return _judged(method, path, status, payload)
+
+    async def _send(  # noqa: PLR0917 - private, and called in one place
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None,
+        body: Object | None,
+        accept: str,
+        kind: str,
+    ) -> tuple[int, bytes]:
+        headers = {**self._api.default_headers, "Accept": accept, "Content-Type": kind}
+        await self._api.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
+        url = self._api.configuration.host + path + (f"?{urlencode(query)}" if query else "")
+        response = await self._api.rest_client.request(
+            method, url, headers=headers, body=body, _request_timeout=REQUEST_SECONDS
+        )
+        async with asyncio.timeout(REQUEST_SECONDS):
+            return response.status, await response.read()
+
+
+def _judged(method: str, path: str, status: int, payload: bytes) -> Object:
+    """Return the answer's object, or raise what its status means for us."""
+    if status < 400:  # noqa: PLR2004 - HTTP's own border
+        answer: Object = orjson.loads(payload)
+        return answer
+    try:
+        details = orjson.loads(payload)
+        message, reason = str(details.get("message", "")), str(details.get("reason", ""))
+    except orjson.JSONDecodeError:
+        message, reason = payload[:200].decode(errors="replace"), ""
+    words = f"{method} {path}: {message}"
+    match status:
+        case 404:
+            raise NotFoundError(words)
+        case 409 if reason == "AlreadyExists":
+            raise AlreadyExistsError(words)
+        case 409:
+            raise StaleError(words)
+        case 401 | 403 if "ValidatingAdmissionPolicy" not in message:
+            raise NoPermissionError(words)
+        case 429 | 500 | 502 | 503 | 504:
+            raise (UnreachableError if method == "GET" or status == 429 else UnknownOutcomeError)(words)  # noqa: PLR2004
+        case _:
+            raise RefusedError(words)
+
+
+__all__ = ["ENDPOINTS", "AlreadyExistsError", "ConflictError", "HttpKube", "Kube", "NotFoundError"]
