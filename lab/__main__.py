@@ -12,10 +12,16 @@ from lab import facts, provision, simulator
 from lab.errors import LabError
 from lab.paths import lab_directory
 
+_WITHOUT = {
+    "vcenter": "only the control plane",
+    "guests": "no VM has an inside: no container engine is needed",
+    "product": "install none of our kinds, policies and roles",
+}
+
 
 def main() -> int:
     """Run one command and return the exit code: 1 when the lab refused, its reason on stderr."""
-    arguments = _parser().parse_args()
+    arguments = parser().parse_args()
     try:
         return int(arguments.run(arguments) or 0)
     except LabError as refusal:
@@ -23,17 +29,14 @@ def main() -> int:
         return 1
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m lab", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="command")
+def parser() -> argparse.ArgumentParser:
+    """Return the parser; `run` of what it parses is the command."""
+    top = argparse.ArgumentParser(prog="python -m lab", description=__doc__)
+    commands = top.add_subparsers(required=True, metavar="command")
     up = commands.add_parser("up", help="start what does not run; may be repeated")
-    up.add_argument("--without-vcenter", action="store_true", help="only the control plane")
-    up.add_argument(
-        "--without-product", action="store_true", help="install none of our kinds, policies, roles"
-    )
-    up.add_argument(
-        "--inventory", type=Path, help="the vCenter's inventory (JSON), default lab/inventory.json"
-    )
+    for what, meaning in _WITHOUT.items():
+        up.add_argument(f"--without-{what}", action="store_true", help=meaning)
+    up.add_argument("--inventory", type=Path, default=simulator.INVENTORY, help="the vCenter's inventory")
     up.add_argument("--fleet", type=int, default=0, metavar="N", help="add N VMs for measurements")
     up.set_defaults(run=_up)
     commands.add_parser("down", help="end all of it; may be repeated").set_defaults(run=_down)
@@ -50,7 +53,7 @@ def _parser() -> argparse.ArgumentParser:
         one = commands.add_parser(name, help=f"{what} one daemon, on its own ports")
         one.add_argument("daemon", choices=(*facts.CONTROL_PLANE, facts.VCENTER))
         one.set_defaults(run=_one, action=name)
-    return parser
+    return top
 
 
 def _up(arguments: argparse.Namespace) -> None:

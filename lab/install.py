@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 NAMESPACE = "managedvm-system"
 VCENTER_SECRET = "vcenter-berlin"  # noqa: S105 - the name of a Secret, not what is in it
 _KINDS = ROOT / "crds"
-_OVERLAY = ROOT / "manifests" / "overlays" / "lab"
+_OVERLAYS = (ROOT / "manifests" / "overlays" / "lab", ROOT / "manifests" / "base")
 
 
 def product(lab: Lab) -> None:
@@ -29,8 +29,8 @@ def product(lab: Lab) -> None:
     cluster = kube.admin(lab)
     namespace(cluster)
     kinds(cluster)
-    if (_OVERLAY / "kustomization.yaml").is_file():
-        cluster.run("apply", "--server-side", "--force-conflicts", f"--kustomize={_OVERLAY}")
+    overlay = next(path for path in _OVERLAYS if (path / "kustomization.yaml").is_file())
+    cluster.run("apply", "--server-side", "--force-conflicts", f"--kustomize={overlay}")
     credentials(cluster, lab)
 
 
