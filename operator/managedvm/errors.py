@@ -23,6 +23,11 @@ from datetime import datetime
 class ManagedVMError(Exception):
     """The base of all errors that are not bugs. `str()` is a message for a person, without any secret."""
 
+    @property
+    def reason(self) -> str:
+        """The kind of error as one word for a condition, such as `Unreachable`."""
+        return type(self).__name__.removesuffix("Error")
+
 
 class WaitingError(ManagedVMError):
     """Time helps. `until` is when to look again, or None for the usual growing pause."""
@@ -57,7 +62,15 @@ class StalledError(ManagedVMError):
 
 
 class NoPermissionError(StalledError):
-    """A privilege in vCenter or a right in Kubernetes is missing; the message names it."""
+    """A privilege in vCenter or a right in Kubernetes is missing; the message names it.
+
+    `privilege` is its id and `target` the object that it is missing on, where the server says so.
+    """
+
+    def __init__(self, message: str, privilege: str = "", target: str = "") -> None:
+        super().__init__(message)
+        self.privilege = privilege
+        self.target = target
 
 
 class InvalidCredentialsError(StalledError):
