@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
     AwareDatetime,
@@ -275,6 +275,8 @@ class Kind:
 
 class Resource(ApiModel):
     """A whole object: metadata, spec and, where the kind has one, status."""
+
+    KIND: ClassVar[Kind]
 
     metadata: ObjectMeta
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from managedvm.api.base import GROUP, VERSION, ApiModel, Kind, Resource
+from managedvm.api.base import GROUP, VERSION, ApiModel, Column, Resource
 from managedvm.api.kinds import KINDS
 
 HEADER = "# Generated from operator/managedvm/api by `managedvm crds --write`. Do not edit.\n"
@@ -17,12 +17,12 @@ HEADER = "# Generated from operator/managedvm/api by `managedvm crds --write`. D
 _DROPPED = frozenset({"title", "$defs", "discriminator", "examples", "readOnly", "$ref", "anyOf", "allOf"})
 
 
-class Unrepresentable(TypeError):
+class UnrepresentableError(TypeError):
     """A model says something that a structural schema cannot."""
 
 
 def structural(node: dict[str, Any], defs: dict[str, Any], path: str = "") -> dict[str, Any]:
-    """Return the structural schema of one node of pydantic's JSON schema; raises Unrepresentable."""
+    """Return the structural schema of one node of pydantic's JSON schema; raises UnrepresentableError."""
     node = _merged(node, defs, path)
     out = {key: value for key, value in node.items() if key not in _DROPPED}
     if "const" in out:
@@ -55,7 +55,7 @@ def _merged(node: dict[str, Any], defs: dict[str, Any], path: str) -> dict[str, 
     if "anyOf" in node:
         some = [option for option in node["anyOf"] if option != {"type": "null"}]
         if len(some) != 1:
-            raise Unrepresentable(f"{path}: a union is not expressible in a structural schema")
+            raise UnrepresentableError(f"{path}: a union is not expressible in a structural schema")
         return _merged({**some[0], **{k: v for k, v in node.items() if k != "anyOf"}}, defs, path)
     if "$ref" in node:
         target = defs[node["$ref"].rsplit("/", 1)[1]]
@@ -75,7 +75,7 @@ def schema_of(model: type[ApiModel]) -> dict[str, Any]:
 
 
 def _root_schema(resource: type[Resource]) -> dict[str, Any]:
-    kind: Kind = resource.__dict__["KIND"]
+    kind = resource.KIND
     fields = {"spec": resource.model_fields["spec"], "status": resource.model_fields.get("status")}
     properties: dict[str, Any] = {}
     for name, info in fields.items():
@@ -83,7 +83,7 @@ def _root_schema(resource: type[Resource]) -> dict[str, Any]:
             continue
         model = info.annotation
         if not (isinstance(model, type) and issubclass(model, ApiModel)):
-            raise Unrepresentable(f"{kind.kind}.{name} is not a model")
+            raise UnrepresentableError(f"{kind.kind}.{name} is not a model")
         properties[name] = {**schema_of(model), "description": info.description}
         if name == "status":
             # An object is born not ready: absent conditions would count as healthy (kstatus).
@@ -106,8 +106,8 @@ def _root_schema(resource: type[Resource]) -> dict[str, Any]:
     return schema
 
 
-def _column(column: Any) -> dict[str, Any]:
-    out = {"name": column.name, "type": column.type, "jsonPath": column.path}
+def _column(column: Column) -> dict[str, Any]:
+    out: dict[str, Any] = {"name": column.name, "type": column.type, "jsonPath": column.path}
     if column.description:
         out["description"] = column.description
     if column.wide:
@@ -117,7 +117,7 @@ def _column(column: Any) -> dict[str, Any]:
 
 def crd_of(resource: type[Resource]) -> dict[str, Any]:
     """Return the CustomResourceDefinition of a kind as plain data."""
-    kind: Kind = resource.__dict__["KIND"]
+    kind = resource.KIND
     version: dict[str, Any] = {
         "name": VERSION,
         "served": True,
@@ -155,8 +155,7 @@ def crd_of(resource: type[Resource]) -> dict[str, Any]:
 def rendered() -> dict[str, str]:
     """Return the text of each CRD file by its file name, and of the kustomization that lists them."""
     files = {
-        f"{resource.__dict__['KIND'].plural}.yaml": HEADER
-        + yaml.safe_dump(crd_of(resource), sort_keys=False, width=110)
+        f"{resource.KIND.plural}.yaml": HEADER + yaml.safe_dump(crd_of(resource), sort_keys=False, width=110)
         for resource in KINDS
     }
     kustomization = {

@@ -1,0 +1,158 @@
+"""Carrying a plan out: each action is one call of a port, in order, stopping at the first that fails. No decisions."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol, assert_never
+
+from managedvm.errors import ConflictError, StaleError
+from managedvm.planning.actions import (
+    Action,
+    AdvanceRequest,
+    ClaimVM,
+    ConfigureClusterHighAvailability,
+    ConfirmUnchanged,
+    OverrideHighAvailability,
+    PowerOn,
+    Reconfigure,
+    RecordRequest,
+    RecordWork,
+    ReleaseClaim,
+    ShutDownGuest,
+)
+from managedvm.world.kube import AlreadyExistsError, Kube, NotFoundError, Object
+
+logger = logging.getLogger(__name__)
+
+
+class VSphere(Protocol):
+    """What actions ask of a vCenter; see `world.vsphere`."""
+
+    async def override_high_availability(self, action: OverrideHighAvailability) -> None:
+        """Send the HA override of one VM."""
+
+    async def configure_cluster(self, action: ConfigureClusterHighAvailability) -> None:
+        """Send cluster-wide HA options."""
+
+    async def reconfigure(self, action: Reconfigure) -> None:
+        """Start the reconfiguration of a VM."""
+
+    async def shut_down_guest(self, vm: str) -> None:
+        """Ask the guest to shut down."""
+
+    async def power_on(self, vm: str) -> None:
+        """Start powering a VM on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hands:
+    """The ports that a plan needs. `render` is the pen's: it turns an AdvanceRequest into the patch of a status."""
+
+    kube: Kube
+    vsphere: VSphere | None
+    render: Callable[[AdvanceRequest], dict[str, Any] | None]
+    put: Callable[[Object], object]
+    """Told of each object as the API server answered it, so that our own writes are seen at once."""
+
+
+async def apply(actions: tuple[Action, ...], hands: Hands) -> int:
+    """Carry the actions out in order and return how many calls were made; raises what the first failure raised."""
+    calls = 0
+    created: dict[str, str] = {}
+    for action in actions:
+        calls += await _apply(action, hands, created)
+        logger.info("%s done (%s)", type(action).__name__, action.clause, extra={"action": repr(action)})
+    return calls
+
+
+async def _apply(action: Action, hands: Hands, created: dict[str, str]) -> int:  # noqa: C901 - one case per action
+    match action:
+        case ClaimVM():
+            hands.put(await create_once(hands.kube, dict(action.body)))
+        case ReleaseClaim():
+            await hands.kube.delete("VMClaim", action.name, action.uid)
+        case ConfirmUnchanged():
+            await _confirm(action, hands.kube)
+        case RecordRequest() | RecordWork():
+            stored = await create_once(hands.kube, dict(action.body))
+            created[stored["metadata"]["name"]] = stored["metadata"]["resourceVersion"]
+            hands.put(stored)
+        case AdvanceRequest():
+            return await _advance(action, hands, created)
+        case OverrideHighAvailability():
+            await _vsphere(hands).override_high_availability(action)
+        case ConfigureClusterHighAvailability():
+            await _vsphere(hands).configure_cluster(action)
+        case Reconfigure():
+            await _vsphere(hands).reconfigure(action)
+        case ShutDownGuest():
+            await _vsphere(hands).shut_down_guest(action.vm)
+        case PowerOn():
+            await _vsphere(hands).power_on(action.vm)
+        case _:
+            assert_never(action)
+    return 1
+
+
+async def create_once(kube: Kube, body: Object) -> Object:
+    """Create an object that may be there already from an earlier try; the same is success, another a conflict."""
+    try:
+        return await kube.create(body)
+    except AlreadyExistsError:
+        meta = body["metadata"]
+        found = await kube.get(body["kind"], meta.get("namespace", ""), meta["name"])
+    if _essence(found) != _essence(body):
+        raise ConflictError(f"{body['kind']} {meta['name']} is there already and says something else")
+    return found
+
+
+def _essence(body: Object) -> Object:
+    """Return what makes two bodies the same fact.
+
+    The times of work and what follows from them are left out: after a crash they may be read again differently,
+    and the first record stands.
+    """
+    spec = {key: value for key, value in body["spec"].items() if value is not None}
+    if body["kind"] == "WorkEntry":
+        return {key: spec[key] for key in ("changeRequestRef", "performedBy")}
+    if body["kind"] == "ChangeRequest":
+        # Who applied the YAML, and what was found before, may differ by the time of a second try.
+        spec = {key: value for key, value in spec.items() if key not in ("appliedBy", "ticket")}
+        spec["change"] = {key: value for key, value in spec.get("change", {}).items() if key != "before"}
+    return spec
+
+
+async def _confirm(action: ConfirmUnchanged, kube: Kube) -> None:
+    try:
+        vm = await kube.get("ManagedVM", action.namespace, action.name)
+        claim = await kube.get("VMClaim", "", action.claim)
+    except NotFoundError as error:
+        raise StaleError(
+            f"ManagedVM {action.namespace}/{action.name} or its claim is gone: {error}"
+        ) from error
+    meta, owner = vm["metadata"], claim["spec"]["owner"]
+    if (meta["uid"], meta["generation"], meta.get("deletionTimestamp")) != (
+        action.uid,
+        action.generation,
+        None,
+    ):
+        raise StaleError(f"ManagedVM {action.namespace}/{action.name} has changed since it was decided on")
+    if (owner["namespace"], owner["name"]) != (action.namespace, action.name):
+        raise StaleError(
+            f"claim {action.claim} is no longer held by ManagedVM {action.namespace}/{action.name}"
+        )
+
+
+async def _advance(action: AdvanceRequest, hands: Hands, created: dict[str, str]) -> int:
+    patch = hands.render(action)
+    if patch is None:
+        return 0
+    version = action.resource_version or created[action.name]
+    hands.put(await hands.kube.patch_status("ChangeRequest", action.namespace, action.name, patch, version))
+    return 1
+
+
+def _vsphere(hands: Hands) -> VSphere:
+    if hands.vsphere is None:
+        raise StaleError("the vCenter was removed meanwhile")
+    return hands.vsphere
