@@ -33,9 +33,9 @@ class VCenterAdmin:
             self._call("POST", "/vm", {"path": path}, changes)
         return self._call("GET", "/vms", {"path": path})
 
-    def vms(self) -> Any:
-        """Return the paths of all VMs."""
-        return self._call("GET", "/vms")
+    def vms(self) -> list[str]:
+        """Return the paths of all VMs, like "kunde-a/web-01"."""
+        return list(self._call("GET", "/vms")["paths"])
 
     def create_vm(self, **entry: Any) -> Any:
         """Create a VM from an entry as the inventory has them."""
