@@ -1,0 +1,174 @@
+package vcenter
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/vmware/govmomi/vim25/mo"
+	"github.com/vmware/govmomi/vim25/types"
+)
+
+// VMChange is what a test changes about a VM behind everybody's back; nil leaves it as it is.
+type VMChange struct {
+	Heartbeat       *string      `json:"heartbeat"`
+	Tools           *string      `json:"tools"`
+	CPUMHz          *int32       `json:"cpuMHz"`
+	MemoryMiB       *int32       `json:"memoryMiB"` // what the guest uses
+	GuestDisks      *[]GuestDisk `json:"guestDisks"`
+	Power           *string      `json:"power"`
+	Host            *string      `json:"host"`
+	CPUs            *int32       `json:"cpus"`
+	Memory          *int32       `json:"memory"` // what the VM has, in MiB
+	CPUHotAdd       *bool        `json:"cpuHotAdd"`
+	MemoryHotAdd    *bool        `json:"memoryHotAdd"`
+	Rename          *string      `json:"rename"`
+	MoveTo          *string      `json:"moveTo"`
+	ShutdownSeconds *float64     `json:"shutdownSeconds"`
+	IgnoreShutdown  *bool        `json:"ignoreShutdown"`
+	Connection      *string      `json:"connection"`
+}
+
+// Change applies all of it or nothing. Errors name the value that is wrong.
+func (v *VCenter) Change(path string, change VMChange) (VMFacts, error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	vm := v.vmAt(path)
+	if vm == nil {
+		return VMFacts{}, fmt.Errorf("%w: %s", ErrNoVM, path)
+	}
+	if err := v.checkChange(vm, &change); err != nil {
+		return VMFacts{}, err
+	}
+	v.changeGuest(vm, &change)
+	v.changeConfig(vm, &change)
+	if change.Host != nil {
+		if fault := v.moveToHost(behind, vm, v.hostNamed(*change.Host).Self); fault != nil {
+			return VMFacts{}, errors.New(message(fault))
+		}
+	}
+	if change.Rename != nil && *change.Rename != vm.Name {
+		v.renameVM(vm, *change.Rename)
+	}
+	if change.MoveTo != nil {
+		folder, _, err := v.folderFor(strings.Trim(*change.MoveTo, "/") + "/" + vm.Name)
+		if err != nil {
+			return VMFacts{}, err
+		}
+		v.abandon(&vm.ManagedEntity)
+		v.adopt(folder, &vm.ManagedEntity)
+	}
+	vm.summarise()
+	v.touch(vm.Self)
+	return v.facts(vm), nil
+}
+
+func (v *VCenter) checkChange(vm *VM, change *VMChange) error {
+	for _, check := range []struct {
+		name  string
+		value *string
+		known []string
+	}{
+		{"heartbeat", change.Heartbeat, []string{"red", "yellow", "green", "gray"}},
+		{"tools", change.Tools, []string{"running", "notRunning"}},
+		{"power", change.Power, []string{"on", "off"}},
+		{"connection", change.Connection, []string{"connected", "disconnected", "orphaned", "inaccessible", "invalid"}},
+	} {
+		if check.value != nil && !slices.Contains(check.known, *check.value) {
+			return fmt.Errorf("%s is %q, known are %v", check.name, *check.value, check.known)
+		}
+	}
+	if change.CPUs != nil && *change.CPUs < 1 || change.Memory != nil && *change.Memory < memoryStep {
+		return errors.New("cpus and memory must be positive")
+	}
+	if change.ShutdownSeconds != nil && *change.ShutdownSeconds < 0 {
+		return errors.New("shutdownSeconds cannot be negative")
+	}
+	if change.Host != nil && v.hostNamed(*change.Host) == nil {
+		return fmt.Errorf("there is no host %q", *change.Host)
+	}
+	return v.checkPlace(vm, change)
+}
+
+func (v *VCenter) checkPlace(vm *VM, change *VMChange) error {
+	name, at := vm.Name, *vm.Parent
+	if change.Rename != nil {
+		name = *change.Rename
+	}
+	if name == "" {
+		return errors.New("a VM cannot be renamed to nothing")
+	}
+	if change.MoveTo != nil {
+		folder, _, err := v.folderFor(strings.Trim(*change.MoveTo, "/") + "/" + name)
+		if err != nil {
+			return err
+		}
+		at = folder.Self
+	}
+	if other, taken := v.child(at, name); taken && other != vm.Self {
+		return fmt.Errorf("%s exists already", v.pathOf(other))
+	}
+	return nil
+}
+
+func (v *VCenter) changeGuest(vm *VM, change *VMChange) {
+	if change.Power != nil {
+		state := types.VirtualMachinePowerStatePoweredOff
+		if *change.Power == "on" {
+			state = types.VirtualMachinePowerStatePoweredOn
+		}
+		if vm.Runtime.PowerState != state {
+			v.setPower(vm, state)
+			v.driveBacking(vm)
+		}
+	}
+	if change.Tools != nil {
+		v.setTools(vm, *change.Tools == "running" && vm.on())
+	}
+	if change.Heartbeat != nil {
+		vm.GuestHeartbeatStatus = types.ManagedEntityStatus(*change.Heartbeat)
+	}
+	if change.CPUMHz != nil {
+		vm.Summary.QuickStats.OverallCpuUsage = *change.CPUMHz
+	}
+	if change.MemoryMiB != nil {
+		vm.Summary.QuickStats.GuestMemoryUsage = *change.MemoryMiB
+	}
+	if change.GuestDisks != nil {
+		vm.Guest.Disk = guestDisks(*change.GuestDisks)
+	}
+	if change.ShutdownSeconds != nil {
+		vm.shutdownSeconds = *change.ShutdownSeconds
+	}
+	if change.IgnoreShutdown != nil {
+		vm.ignoreShutdown = *change.IgnoreShutdown
+	}
+	if change.Connection != nil {
+		vm.Runtime.ConnectionState = types.VirtualMachineConnectionState(*change.Connection)
+	}
+}
+
+func (v *VCenter) changeConfig(vm *VM, change *VMChange) {
+	if change.CPUs == nil && change.Memory == nil && change.CPUHotAdd == nil && change.MemoryHotAdd == nil {
+		return
+	}
+	if change.CPUs != nil {
+		vm.Config.Hardware.NumCPU = *change.CPUs
+	}
+	if change.Memory != nil {
+		vm.Config.Hardware.MemoryMB = *change.Memory
+	}
+	setIf(&vm.Config.CpuHotAddEnabled, change.CPUHotAdd)
+	setIf(&vm.Config.MemoryHotAddEnabled, change.MemoryHotAdd)
+	v.offerHotAdd(vm)
+	v.configured(vm)
+	v.post(behind, "Reconfigured "+vm.Name, &types.VmReconfiguredEvent{VmEvent: v.vmEvent(vm)})
+}
+
+// otherHost is the next host of the VM's cluster, its own when there is no other.
+func (v *VCenter) otherHost(vm *VM) (ref, *mo.ClusterComputeResource) {
+	cluster := v.clusterOf(vm)
+	at := slices.Index(cluster.Host, *vm.Runtime.Host)
+	return cluster.Host[(at+1)%len(cluster.Host)], cluster
+}
