@@ -27,8 +27,8 @@ import (
 var privileges []byte
 
 type flags struct {
-	listen, admin, cert, key, users, inventory, ready string
-	sessionTimeout                                    time.Duration
+	listen, admin, cert, key, users, inventory, guests, ready string
+	sessionTimeout                                            time.Duration
 }
 
 func main() {
@@ -39,6 +39,7 @@ func main() {
 	flag.StringVar(&f.key, "tls-key", "", "key file (PEM)")
 	flag.StringVar(&f.users, "users", "", "users file (JSON)")
 	flag.StringVar(&f.inventory, "inventory", "", "inventory file (JSON)")
+	flag.StringVar(&f.guests, "guests", "", "settings of container-backed guests (JSON); none without")
 	flag.StringVar(&f.ready, "ready-file", "", "file that is written once the server serves")
 	flag.DurationVar(&f.sessionTimeout, "session-timeout", 30*time.Minute, "how long a session may be idle")
 	flag.Parse()
@@ -62,6 +63,14 @@ func run(f flags) error {
 	stop, cancel := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer cancel()
 	begin := time.Now()
+	guests, err := openGuests(stop, f.guests)
+	if err != nil {
+		return fmt.Errorf("--guests: %w", err)
+	}
+	if guests != nil {
+		defer closeGuests(guests)
+		opts.Backings = guests.Backing
+	}
 	server, err := vcenter.New(opts)
 	if err != nil {
 		return err
@@ -80,8 +89,12 @@ func serve(stop context.Context, f flags, server *vcenter.VCenter, certificate t
 	if err != nil {
 		return fmt.Errorf("--admin: %w", err)
 	}
+	transfers, err := serveGuests(server, socket.Addr())
+	if err != nil {
+		return err
+	}
 	tracked := server.NewListener(socket)
-	api := &http.Server{Handler: server.Handler(nil), ReadHeaderTimeout: 10 * time.Second, ErrorLog: quiet()}
+	api := &http.Server{Handler: server.Handler(transfers), ReadHeaderTimeout: 10 * time.Second, ErrorLog: quiet()}
 	door := &http.Server{Handler: admin.Handler(server, tracked.DropAll), ReadHeaderTimeout: 10 * time.Second}
 	config := &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12}
 	failed := make(chan error, 2)

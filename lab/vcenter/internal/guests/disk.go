@@ -78,8 +78,7 @@ func (d disk) detach(ctx context.Context) error {
 
 // identify gives a new disk what makes a machine unique; root's password goes in on standard input.
 func (d disk) identify(ctx context.Context, id, hostName, password string) error {
-	machine := strings.ReplaceAll(id, "-", "") + "\n"
-	files := map[string]string{"etc/machine-id": machine, "etc/hostname": hostName + "\n"}
+	files := map[string]string{"etc/machine-id": id + "\n", "etc/hostname": hostName + "\n"}
 	for path, content := range files {
 		if err := os.WriteFile(filepath.Join(d.mount(), path), []byte(content), 0o644); err != nil {
 			return err

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"sync"
 )
 
@@ -104,7 +103,8 @@ func (e *Engine) sweep(ctx context.Context) error {
 	return os.RemoveAll(e.settings.State)
 }
 
-// Create makes the disk of a new guest, which is switched off. The id is the VM's instance UUID.
+// Create makes the disk of a new guest, which is switched off. The id is 32 hexadecimal digits: it becomes the
+// machine id that systemd shows.
 func (e *Engine) Create(ctx context.Context, id, hostName string, spec Spec) (*Guest, error) {
 	if err := spec.Check(); err != nil {
 		return nil, err
@@ -123,31 +123,6 @@ func (e *Engine) Create(ctx context.Context, id, hostName string, spec Spec) (*G
 	}
 	if err == nil {
 		err = g.disk.identify(ctx, id, hostName, spec.Password)
-	}
-	if err != nil {
-		return nil, errors.Join(err, g.Remove(ctx))
-	}
-	return g, nil
-}
-
-// Clone makes a guest, switched off, with a copy of another one's disk, its name and accounts included.
-func (e *Engine) Clone(ctx context.Context, source *Guest, id, hostName string) (*Guest, error) {
-	g, err := e.add(id, hostName, source.spec)
-	if err != nil {
-		return nil, err
-	}
-	const passing = "clone"
-	source.power.Lock()
-	defer source.power.Unlock()
-	err = os.MkdirAll(filepath.Dir(g.disk.snapshot(passing)), 0o700)
-	if err == nil {
-		err = os.MkdirAll(g.disk.mount(), 0o700)
-	}
-	if err == nil {
-		err = source.disk.takeSnapshot(ctx, passing)
-	}
-	if err == nil {
-		err = os.Rename(source.disk.snapshot(passing), g.disk.file())
 	}
 	if err != nil {
 		return nil, errors.Join(err, g.Remove(ctx))

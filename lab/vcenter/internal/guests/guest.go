@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"sync"
+	"time"
 
 	"managedvm.dev/lab/vcenter/internal/tools"
 )
@@ -27,6 +28,7 @@ const (
 // Facts is what is seen of a guest from outside, and what its Tools said last.
 type Facts struct {
 	On          bool
+	Stopped     bool // off because the guest stopped by itself
 	ToolsRun    bool
 	Heartbeat   Heartbeat
 	Description tools.Description
@@ -76,7 +78,7 @@ func (g *Guest) socket() (string, error) {
 // Tools returns the client of the daemon inside the guest.
 func (g *Guest) Tools() *tools.Client { return g.tools }
 
-// ID returns the instance UUID that the guest was created with.
+// ID returns what the guest was created with.
 func (g *Guest) ID() string { return g.id }
 
 // Facts returns what was last seen.
@@ -160,9 +162,23 @@ func (g *Guest) Reset(ctx context.Context) error {
 	return g.start(ctx)
 }
 
-// Ask lets the guest's own init stop ("poweroff") or restart ("reboot"); it returns when the guest has heard it.
-func (g *Guest) Ask(ctx context.Context, action string) error {
+// Ask lets the guest's own init stop or restart; it returns when the guest has heard it.
+func (g *Guest) Ask(ctx context.Context, action tools.Action) error {
 	return g.tools.Do(ctx, tools.Request{Operation: tools.Power, Action: action}, nil, nil)
+}
+
+// AwaitOff returns when the guest is off, or with the context's error.
+func (g *Guest) AwaitOff(ctx context.Context) error {
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	for g.Facts().On {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+	}
+	return nil
 }
 
 // Snapshot keeps a copy of the disk under a name; the memory is not kept.

@@ -95,7 +95,7 @@ func (g *Guest) ended(ctx context.Context) {
 		}
 		log.Printf("guest %s does not start again: %v", g.hostName, err)
 	}
-	g.learn(0, off)
+	g.learn(0, Facts{Stopped: true, Heartbeat: Gray})
 }
 
 // alive tells whether a process still runs; one that only waits to be collected does not.

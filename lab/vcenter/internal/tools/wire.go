@@ -23,21 +23,32 @@ type Operation string
 
 // The operations. Those on files are carried out with the rights of the user who logged in.
 const (
-	Describe   Operation = "describe"
-	CheckLogin Operation = "check-login"
-	Start      Operation = "start"
-	Processes  Operation = "processes"
-	Terminate  Operation = "terminate"
-	Power      Operation = "power"
-	ReadFile   Operation = "read-file"
-	WriteFile  Operation = "write-file"
-	ListFiles  Operation = "list-files"
-	MakeDir    Operation = "make-directory"
-	RemoveFile Operation = "remove-file"
-	RemoveDir  Operation = "remove-directory"
-	Move       Operation = "move"
-	MakeTemp   Operation = "make-temporary"
-	Attributes Operation = "attributes"
+	Describe    Operation = "describe"
+	CheckLogin  Operation = "check-login"
+	Start       Operation = "start"
+	Processes   Operation = "processes"
+	Terminate   Operation = "terminate"
+	Environment Operation = "environment"
+	Power       Operation = "power"
+	FileStatus  Operation = "file-status"
+	ReadFile    Operation = "read-file"
+	WriteFile   Operation = "write-file"
+	ListFiles   Operation = "list-files"
+	MakeDir     Operation = "make-directory"
+	RemoveFile  Operation = "remove-file"
+	RemoveDir   Operation = "remove-directory"
+	Move        Operation = "move"
+	MakeTemp    Operation = "make-temporary"
+	Attributes  Operation = "attributes"
+)
+
+// Action is what Power asks of the guest's init; the words are systemctl's.
+type Action string
+
+// The actions of Power.
+const (
+	PowerOff Action = "poweroff"
+	Reboot   Action = "reboot"
 )
 
 // Login is a user of the guest and the password given for that user.
@@ -52,7 +63,8 @@ type Request struct {
 	Login     Login     `json:"login"`
 	Program   *Program  `json:"program,omitempty"`
 	Pids      []int64   `json:"pids,omitempty"`
-	Action    string    `json:"action,omitempty"` // of Power: "poweroff" or "reboot"
+	Names     []string  `json:"names,omitempty"` // of Environment
+	Action    Action    `json:"action,omitempty"`
 	File      *File     `json:"file,omitempty"`
 }
 

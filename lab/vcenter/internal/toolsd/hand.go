@@ -47,6 +47,8 @@ func handle(operation tools.Operation, file *tools.File, content io.Reader) (any
 	switch operation {
 	case tools.WriteFile:
 		return true, writeFile(file, content)
+	case tools.FileStatus:
+		return fileStatus(file.Path)
 	case tools.ListFiles:
 		return listFiles(file)
 	case tools.MakeDir:
@@ -196,13 +198,23 @@ func setAttributes(file *tools.File) error {
 	return nil
 }
 
+// fileStatus describes one file; a link is followed, as reading it would be.
+func fileStatus(path string) ([]tools.FileInfo, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	return []tools.FileInfo{fileInfo(path, info)}, nil
+}
+
+// listFiles describes the entries of a directory that match the pattern, or a file that is no directory.
 func listFiles(file *tools.File) ([]tools.FileInfo, error) {
 	info, err := os.Stat(file.Path)
 	if err != nil {
 		return nil, err
 	}
 	if !info.IsDir() {
-		return []tools.FileInfo{fileInfo(file.Path, info)}, nil
+		return fileStatus(file.Path)
 	}
 	entries, err := os.ReadDir(file.Path)
 	if err != nil {

@@ -30,6 +30,22 @@ func (a *account) attributes() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Credential: a.credential}
 }
 
+// environment is what a program of this user starts with.
+func (a *account) environment() []string {
+	return []string{
+		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+		"HOME=" + a.home, "USER=" + a.name, "LOGNAME=" + a.name, "SHELL=/bin/sh",
+	}
+}
+
+// variables returns the named parts of the environment as NAME=value, or all of it when no name is given.
+func (a *account) variables(names []string) []string {
+	return slices.DeleteFunc(a.environment(), func(one string) bool {
+		name, _, _ := strings.Cut(one, "=")
+		return len(names) > 0 && !slices.Contains(names, name)
+	})
+}
+
 // start runs a program through the shell, as VMware Tools does on Linux, and returns its process id at once.
 func (t *table) start(who *account, program *tools.Program) (int64, error) {
 	if program == nil || program.Path == "" {
@@ -38,17 +54,14 @@ func (t *table) start(who *account, program *tools.Program) (int64, error) {
 	if _, err := os.Stat(program.Path); err != nil {
 		return 0, err
 	}
-	line := strings.TrimSpace(program.Path + " " + program.Arguments)
+	line := strings.TrimSpace(fmt.Sprintf(`"%s" %s`, program.Path, program.Arguments))
 	child := exec.Command("/bin/sh", "-c", line)
 	child.SysProcAttr = who.attributes()
 	child.Dir = who.home
 	if program.Directory != "" {
 		child.Dir = program.Directory
 	}
-	child.Env = append([]string{
-		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-		"HOME=" + who.home, "USER=" + who.name, "LOGNAME=" + who.name, "SHELL=/bin/sh",
-	}, program.Environment...)
+	child.Env = append(who.environment(), program.Environment...)
 	t.mutex.Lock()
 	defer t.mutex.Unlock()
 	t.forget(time.Now())

@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"log"
 	"net"
@@ -82,6 +83,8 @@ func (s *server) process(who *account, request tools.Request) (any, error) {
 		return s.processes.list(request.Pids)
 	case tools.Terminate:
 		return true, terminate(who, request.Pids)
+	case tools.Environment:
+		return who.variables(request.Names), nil
 	default:
 		return nil, errNotAboutProcesses
 	}
@@ -113,11 +116,11 @@ func (s *server) file(w http.ResponseWriter, r *http.Request, who *account, requ
 }
 
 // power asks the guest's init for a clean stop or a reboot.
-func power(action string) error {
-	if action != "poweroff" && action != "reboot" {
-		return &tools.Fault{Kind: "InvalidArgument", Message: "unknown power action " + action}
+func power(action tools.Action) error {
+	if action != tools.PowerOff && action != tools.Reboot {
+		return &tools.Fault{Kind: "InvalidArgument", Message: fmt.Sprintf("unknown power action %q", action)}
 	}
-	return exec.Command("/bin/systemctl", "--no-block", action).Run()
+	return exec.Command("/bin/systemctl", "--no-block", string(action)).Run()
 }
 
 func answer(w http.ResponseWriter, value any, err error) {
