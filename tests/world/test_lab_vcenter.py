@@ -4,8 +4,8 @@ import ssl
 from contextlib import contextmanager
 
 import pytest
-from pyVim.connect import Disconnect, SmartConnect
-from pyVmomi import vim
+from pyVmomi import SoapStubAdapter, vim
+from pyVmomi.VmomiSupport import newestVersions
 
 import lab as world
 from lab.facts import ADMINISTRATOR_USER, OPERATOR_USER, READONLY_USER
@@ -16,14 +16,15 @@ pytestmark = pytest.mark.lab
 @contextmanager
 def session(lab, user, password=None, authority=None):
     trust = ssl.create_default_context(cafile=str(authority or lab.vcenter_ca))
-    port = lab.ports["vcenter"]
-    instance = SmartConnect(
-        host="127.0.0.1", port=port, user=user, pwd=password or lab.passwords[user], sslContext=trust
-    )
+    version = newestVersions.GetName("vim")
+    stub = SoapStubAdapter(host="127.0.0.1", port=lab.ports["vcenter"], version=version, sslContext=trust)
     try:
-        yield instance.RetrieveContent()
+        content = vim.ServiceInstance("ServiceInstance", stub).RetrieveContent()
+        content.sessionManager.Login(user, password or lab.passwords[user], None)
+        yield content
+        content.sessionManager.Logout()
     finally:
-        Disconnect(instance)
+        stub.DropConnections()
 
 
 def instance_uuids(lab):
