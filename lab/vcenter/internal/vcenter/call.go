@@ -63,6 +63,7 @@ func (v *VCenter) answer(c *Call) (any, Fault) {
 		return nil, &types.MethodNotFound{Receiver: c.This, Method: c.Method}
 	}
 	c.session = v.sessions.of(c.http)
+	defer v.sessions.done(c.session)
 	v.locked(reading, func() { c.Path = v.callPath(c) })
 	v.Journal.count(c, v.directVMReads(c))
 	if c.session == nil && !rule.Anonymous && !v.readableByAnyone(c) {

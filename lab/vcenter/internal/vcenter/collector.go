@@ -36,7 +36,7 @@ type collector struct {
 	last    *rawUpdateSet
 	from    string
 
-	dirtyMu sync.Mutex
+	dirtyMu sync.Mutex // a leaf: held for a moment only, also under the inventory's lock
 	dirty   map[ref]bool
 	cancel  context.CancelFunc
 }
@@ -44,9 +44,15 @@ type collector struct {
 func (v *VCenter) newCollector(s *session, r ref) *collector {
 	k := &collector{v: v, session: s, wake: make(chan struct{}, 1), dirty: map[ref]bool{}}
 	k.Self = r
-	s.put(r, k)
 	v.watchers.add(k)
 	return k
+}
+
+// view is what a client sees of the collector itself.
+func (k *collector) view() *mo.PropertyCollector {
+	k.dirtyMu.Lock()
+	defer k.dirtyMu.Unlock()
+	return &mo.PropertyCollector{Self: k.Self, Filter: append([]ref{}, k.Filter...)}
 }
 
 // changed notes objects to look at. It is called under the inventory's lock and must not wait.
@@ -137,7 +143,6 @@ func (v *VCenter) waitFor(c *Call, k *collector, req *types.WaitForUpdatesEx) (a
 		case <-v.closing.Done():
 			return nil, &types.RequestCanceled{}
 		}
-		v.sessions.keep(k.session)
 	}
 }
 
@@ -165,10 +170,11 @@ func (k *collector) waiting() <-chan struct{} {
 }
 
 func (v *VCenter) collectorOf(c *Call) *collector {
-	if k, ok := c.session.get(c.This).(*collector); ok {
-		return k
+	k, ok := c.session.own(c.This, func() any { return v.newCollector(c.session, c.This) }).(*collector)
+	if !ok {
+		panic("a property collector's reference leads to something else")
 	}
-	return v.newCollector(c.session, c.This)
+	return k
 }
 
 func (v *VCenter) waitForUpdatesEx(c *Call, req *types.WaitForUpdatesEx) (any, Fault) {
@@ -196,7 +202,9 @@ func (v *VCenter) cancelWait(c *Call, _ *types.CancelWaitForUpdates) (any, Fault
 }
 
 func (v *VCenter) createPropertyCollector(c *Call, _ *types.CreatePropertyCollector) (any, Fault) {
-	return v.newCollector(c.session, c.session.newRef("PropertyCollector")).Self, nil
+	k := v.newCollector(c.session, c.session.newRef("PropertyCollector"))
+	c.session.put(k.Self, k)
+	return k.Self, nil
 }
 
 func (v *VCenter) createFilter(c *Call, req *types.CreateFilter) (any, Fault) {
@@ -214,8 +222,10 @@ func (v *VCenter) createFilter(c *Call, req *types.CreateFilter) (any, Fault) {
 	c.session.put(f.Self, f)
 	k.mu.Lock()
 	k.filters = append(k.filters, f)
-	k.Filter = append(k.Filter, f.Self)
 	k.mu.Unlock()
+	k.dirtyMu.Lock()
+	k.Filter = append(k.Filter, f.Self)
+	k.dirtyMu.Unlock()
 	k.changed(nil)
 	return f.Self, nil
 }
@@ -228,8 +238,10 @@ func (v *VCenter) destroyFilter(c *Call, _ *types.DestroyPropertyFilter) (any, F
 	c.session.drop(f.Self)
 	k := f.owner
 	k.mu.Lock()
-	defer k.mu.Unlock()
 	k.filters = slices.DeleteFunc(k.filters, func(one *filter) bool { return one == f })
+	k.mu.Unlock()
+	k.dirtyMu.Lock()
+	defer k.dirtyMu.Unlock()
 	k.Filter = without(k.Filter, f.Self)
 	return nil, nil
 }

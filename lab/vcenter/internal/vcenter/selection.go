@@ -24,6 +24,8 @@ func (v *VCenter) resolve(s *session, r ref) any {
 			return v.materialize(own)
 		case *eventCollector:
 			return own.page()
+		case *collector:
+			return own.view()
 		default:
 			return own
 		}

@@ -17,6 +17,7 @@ import (
 // session is one login and what it owns: views, filters, collectors. Its objects die with it.
 type session struct {
 	info  types.UserSession
+	busy  int // calls in progress; the sessions' lock guards it, as it does info's times
 	ended context.Context
 	end   context.CancelFunc
 
@@ -33,6 +34,16 @@ func (s *session) put(r ref, obj any) {
 func (s *session) get(r ref) any {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.objects[r]
+}
+
+// own returns the session's object at the reference, made on first use.
+func (s *session) own(r ref, fresh func() any) any {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.objects[r] == nil {
+		s.objects[r] = fresh()
+	}
 	return s.objects[r]
 }
 
@@ -72,20 +83,38 @@ func (s *sessions) of(r *http.Request) *session {
 	if s.expired(found, time.Now()) {
 		return nil
 	}
+	found.busy++
 	found.info.LastActiveTime = time.Now().UTC()
 	found.info.CallCount++
 	return found
 }
 
 func (s *sessions) expired(found *session, now time.Time) bool {
-	return s.timeout > 0 && now.Sub(found.info.LastActiveTime) > s.timeout
+	return s.timeout > 0 && found.busy == 0 && now.Sub(found.info.LastActiveTime) > s.timeout
 }
 
-// keep marks a session as active: a request that waits is not an idle session.
-func (s *sessions) keep(found *session) {
+// done ends a call. A session with a call that waits is not idle; its time begins here.
+func (s *sessions) done(found *session) {
+	if found == nil {
+		return
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	found.busy--
 	found.info.LastActiveTime = time.Now().UTC()
+}
+
+// idle lists the sessions whose time is up.
+func (s *sessions) idle(now time.Time) []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var keys []string
+	for key, one := range s.byKey {
+		if s.expired(one, now) {
+			keys = append(keys, key)
+		}
+	}
+	return keys
 }
 
 func (s *sessions) open(user, locale string, r *http.Request) *session {
@@ -138,10 +167,8 @@ func (s *sessions) reap(stop context.Context, end func(string) bool) {
 		case <-stop.Done():
 			return
 		case now := <-ticker.C:
-			for _, info := range s.list() {
-				if now.Sub(info.LastActiveTime) > s.timeout {
-					end(info.Key)
-				}
+			for _, key := range s.idle(now) {
+				end(key)
 			}
 		}
 	}
@@ -186,7 +213,6 @@ func (v *VCenter) login(c *Call, req *types.Login) (any, Fault) {
 		return nil, &types.InvalidLogin{}
 	}
 	fresh := v.sessions.open(user.Name, req.Locale, c.http)
-	c.session = fresh
 	http.SetCookie(c.writer, &http.Cookie{
 		Name: soap.SessionCookieName, Value: fresh.info.Key, Path: "/", HttpOnly: true, Secure: true,
 	})
