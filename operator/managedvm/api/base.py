@@ -39,6 +39,7 @@ EXACT_INTEGER = 2**53 - 1
 
 DNS_LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 DNS_SUBDOMAIN = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
+INSTANT = r"^[12][0-9]{3}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-](0[0-9]|1[0-4]):[0-5][0-9])$"
 DURATION = r"^([0-9]{1,5}h)?([0-9]{1,5}m)?([0-9]{1,5}s)?$"
 
 
@@ -95,7 +96,11 @@ PATH_RULE: dict[str, Any] = {
 InventoryPath = Annotated[
     str, Field(min_length=2, max_length=512, pattern=r"^/[^/]+(/[^/]+)*$", json_schema_extra=PATH_RULE)
 ]
-Timestamp = AwareDatetime
+Timestamp = Annotated[
+    AwareDatetime,
+    # The format alone would let years and offsets pass that Python's datetime cannot hold.
+    WithJsonSchema({"type": "string", "format": "date-time", "maxLength": 35, "pattern": INSTANT}),
+]
 Duration = Annotated[
     timedelta,
     BeforeValidator(parse_duration),

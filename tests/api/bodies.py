@@ -1,0 +1,128 @@
+"""Objects as people would write them, small and valid; a test changes the one thing that it is about."""
+
+from copy import deepcopy
+from typing import Any
+
+from managedvm.api.base import API_VERSION
+
+Object = dict[str, Any]
+
+VCENTER_UUID = "11111111-1111-4111-8111-111111111111"
+INSTANCE_UUID = "22222222-2222-4222-8222-222222222222"
+
+
+def custom(kind: str, name: str, namespace: str | None, spec: Object) -> Object:
+    """Return an object of one of our kinds."""
+    metadata = {"name": name, **({"namespace": namespace} if namespace else {})}
+    return {"apiVersion": API_VERSION, "kind": kind, "metadata": metadata, "spec": deepcopy(spec)}
+
+
+def order(reference: str = "A-1", level: str = "standard", **more: str) -> Object:
+    """Return an order from 2026 on, without a package unless `servicePackage` says so."""
+    return {"reference": reference, "serviceLevel": level, "from": "2026-01-01T00:00:00Z", **more}
+
+
+def managed_vm(namespace: str, name: str, **spec: Any) -> Object:
+    """Return a VM at level Standard; `spec` replaces fields."""
+    return custom(
+        "ManagedVM",
+        name,
+        namespace,
+        {
+            "customerRef": {"name": namespace},
+            "vm": {"vCenterRef": {"name": "nowhere"}, "inventoryPath": f"/Berlin/vm/{namespace}/{name}"},
+            "orders": [order()],
+            "resources": {"cpus": 2, "memory": "4Gi"},
+            **spec,
+        },
+    )
+
+
+def change_request(namespace: str, name: str, requested_by: str, **spec: Any) -> Object:
+    """Return a request by `requested_by`, entered through Git."""
+    wish = {"kind": "ConfigurationChange", "managedVMRef": {"name": "web-01"}, "channel": "Git"}
+    wish |= {"requestedBy": requested_by, "description": "Two more CPUs, please."}
+    return custom("ChangeRequest", name, namespace, wish | spec)
+
+
+def work_entry(namespace: str, name: str, performed_by: str, **spec: Any) -> Object:
+    """Return a quarter of an hour of work by `performed_by`, long ago."""
+    work = {"changeRequestRef": {"name": "request"}, "performedBy": performed_by, "activity": "Looked at the log."}
+    work |= {"begin": "2026-01-05T09:00:00Z", "end": "2026-01-05T09:15:00Z"}
+    return custom("WorkEntry", name, namespace, work | spec)
+
+
+def claim(name: str, namespace: str) -> Object:
+    """Return the claim of a VM for `web-01`."""
+    owner = {"namespace": namespace, "name": "web-01"}
+    return custom(
+        "VMClaim", name, None, {"vCenterUUID": VCENTER_UUID, "instanceUUID": INSTANCE_UUID, "owner": owner}
+    )
+
+
+def customer(name: str, *namespaces: str) -> Object:
+    """Return a contract party whose VMs are in `namespaces`."""
+    return custom(
+        "Customer",
+        name,
+        None,
+        {
+            "customerNumber": "K-1",
+            "displayName": "Kunde GmbH",
+            "namespaces": list(namespaces),
+            "priceListRef": {"name": "standard"},
+        },
+    )
+
+
+def requester(email: str, since: str = "2026-01-01T00:00:00Z", **more: str) -> Object:
+    """Return a person who may order."""
+    return {"email": email, "name": "Anna Beispiel", "from": since, **more}
+
+
+def contacts(namespace: str, *requesters: Object) -> Object:
+    """Return the people of the customer of a namespace."""
+    return custom("CustomerContacts", "contacts", namespace, {"requesters": list(requesters)})
+
+
+def service_level(name: str, **spec: Any) -> Object:
+    """Return a level that leaves the package to the customer."""
+    always = {"days": ["Mon"], "start": "00:00", "end": "00:00"}
+    availability = {
+        "restartPriority": "Medium",
+        "heartbeatFailureInterval": "30s",
+        "ioQuietInterval": "120s",
+        "minimumUptime": "120s",
+        "maximumRestarts": 3,
+        "streakEndsAfter": "1h",
+    }
+    promises = {
+        "displayName": name,
+        "availabilityPercent": "99.9",
+        "maximumDowntimePerYear": "8h",
+        "faultIntake": {"timeZone": "Europe/Berlin", "hours": [always]},
+        "reactionTime": "2h",
+        "recoveryTime": "8h",
+        "maintenance": {"timeZone": "Europe/Berlin", "windows": [always]},
+        "highAvailability": availability,
+        "servicePackage": "Optional",
+    }
+    return custom("ServiceLevel", name, None, promises | spec)
+
+
+def price_list(name: str) -> Object:
+    """Return a price list with one rate."""
+    rate = {"from": "2026-01-01T00:00:00Z", "hourly": "120.00", "increment": "15m", "minimum": "15m"}
+    return custom(
+        "PriceList",
+        name,
+        None,
+        {"currency": "EUR", "vatPercent": "19", "automatedWork": "Increment", "rates": [rate]},
+    )
+
+
+def vcenter(name: str, **spec: Any) -> Object:
+    """Return a vCenter that nobody reaches."""
+    return custom(
+        "VCenter", name, None, {"server": "vcenter.example", "credentialsSecretRef": {"name": "absent"}, **spec}
+    )

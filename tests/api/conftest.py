@@ -1,0 +1,77 @@
+"""The API server with our kinds, policies, roles and catalogue, and tenants in it. No vCenter: nothing acts here."""
+
+import itertools
+import secrets
+from pathlib import Path
+
+import pytest
+
+import lab as world
+from lab import kube as kubectl
+from lab import wait_until
+from tests.api.bodies import managed_vm, order
+from tests.api.server import connect
+from tests.api.tenancy import clear, settle
+
+ROOT = Path(__file__).parents[2]
+INSTALLED = ("manifests/base", "manifests/catalogue")
+
+
+@pytest.fixture(scope="session")
+def kube():
+    """kubectl as the administrator, on a cluster where the product is installed."""
+    found = world.running()
+    cluster = kubectl.admin(found or world.up(with_vcenter=False))
+    for part in INSTALLED:
+        cluster.run("apply", "--server-side", "--force-conflicts", f"--kustomize={ROOT / part}")
+    yield cluster
+    if found is None:
+        world.down()
+
+
+@pytest.fixture(scope="session")
+def admin(kube):
+    """The API server as its administrator, once it enforces what was just installed."""
+    client = connect(kube.kubeconfig)
+    canary = managed_vm("default", "canary", orders=[order(level="premium")])
+    wait_until(
+        lambda: "needs a managed service package" in client.create(canary, dryRun="All").message,
+        "the policies to be in force",
+        seconds=60,
+    )
+    return client
+
+
+@pytest.fixture(scope="session")
+def tenant(admin):
+    """The customer that most tests are about."""
+    one = settle(admin, f"kunde-{secrets.token_hex(4)}")
+    yield one
+    clear(one)
+
+
+@pytest.fixture(scope="session")
+def neighbour(admin):
+    """Another customer."""
+    other = settle(admin, f"nachbar-{secrets.token_hex(4)}")
+    yield other
+    clear(other)
+
+
+@pytest.fixture(scope="session")
+def _numbers():
+    return itertools.count()
+
+
+@pytest.fixture
+def name(_numbers):
+    """A name that no other test has."""
+    return f"web-{next(_numbers):04d}"
+
+
+@pytest.fixture
+def vm(tenant, name):
+    """A ManagedVM that is there, as the provider made it."""
+    answer = tenant.provider.create(managed_vm(tenant.namespace, name))
+    assert answer.ok, answer.message
+    return answer.body

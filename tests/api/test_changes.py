@@ -1,0 +1,139 @@
+"""Clause 6.3 and 4: a change of configuration is ordered by a slip of its own, in the name of who may order."""
+
+import pytest
+
+from tests.api.bodies import managed_vm
+from tests.api.server import assert_done, assert_refused
+
+pytestmark = pytest.mark.lab
+
+NEW_ID = "set spec.change to a new id"
+
+
+def slip(requested_by, number="one", **more):
+    return {"id": f"change-{number}", "requestedBy": requested_by, **more}
+
+
+def grown(requested_by, number="one", memory="8Gi"):
+    return {"spec": {"resources": {"memory": memory}, "change": slip(requested_by, number)}}
+
+
+@pytest.fixture
+def changed(tenant, vm):
+    """The VM after the customer has ordered more memory once."""
+    answer = tenant.customer.patch(vm, grown(tenant.user("customer")))
+    assert_done(answer)
+    return answer.body
+
+
+@pytest.mark.parametrize("role", ["customer", "provider", "pipeline", "cluster-admin"])
+@pytest.mark.parametrize(
+    "patch",
+    [
+        {"spec": {"resources": {"memory": "8Gi"}}},
+        {"spec": {"resources": {"cpus": 4}}},
+        {"spec": {"resources": {"disks": [{"name": "data", "deviceNode": "SCSI(0:1)", "size": "40Gi"}]}}},
+        {"spec": {"resources": {"cpus": None}}},
+        {"spec": {"resources": None}},
+        [{"op": "remove", "path": "/spec/resources"}],
+        [{"op": "replace", "path": "/spec/resources", "value": {}}],
+    ],
+    ids=["memory", "cpus", "disk", "cpus null", "all null", "removed", "emptied"],
+)
+def test_a_change_of_configuration_needs_a_slip(tenant, vm, role, patch):
+    assert_refused(tenant.client(role).patch(vm, patch), "spec.change", "spec.resources", "clause 6.3", NEW_ID)
+
+
+@pytest.mark.parametrize("role", ["customer", "provider"])
+def test_a_change_of_configuration_with_a_slip_is_accepted(tenant, vm, role):
+    assert_done(tenant.client(role).patch(vm, grown(tenant.user(role))))
+
+
+def test_the_next_change_needs_the_next_slip(tenant, changed):
+    again = {"spec": {"resources": {"memory": "16Gi"}}}
+    assert_refused(tenant.customer.patch(changed, again), "spec.change", "clause 6.3", NEW_ID)
+    repeated = grown(tenant.user("customer"), memory="16Gi")
+    assert_refused(tenant.customer.patch(changed, repeated), "spec.change", "clause 6.3", NEW_ID)
+    assert_done(tenant.customer.patch(changed, grown(tenant.user("customer"), "two", "16Gi")))
+
+
+def test_a_change_is_not_taken_back_without_a_slip(tenant, changed):
+    back = {"spec": {"resources": {"memory": "4Gi"}}}
+    assert_refused(tenant.customer.patch(changed, back), "spec.change", "clause 6.3", NEW_ID)
+
+
+@pytest.mark.parametrize(
+    "patch",
+    [
+        {"spec": {"change": {"ticket": "4712"}}},
+        {"spec": {"change": None}},
+        [{"op": "remove", "path": "/spec/change"}],
+        [{"op": "remove", "path": "/spec/change/ticket"}],
+    ],
+    ids=["edited", "null", "removed", "ticket removed"],
+)
+@pytest.mark.parametrize("role", ["customer", "provider", "cluster-admin"])
+def test_a_slip_is_never_edited_or_removed(tenant, vm, role, patch):
+    ordered = {"spec": {"change": slip(tenant.user("customer"), ticket="4711")}}
+    assert_done(tenant.customer.patch(vm, ordered))
+    answer = tenant.client(role).patch(vm, patch)
+    assert_refused(answer, "spec.change", "never changes and is never removed", "clause 4", "use a new id")
+
+
+def test_a_slip_is_not_handed_to_somebody_else(tenant, changed):
+    patch = {"spec": {"change": {"requestedBy": tenant.user("requester")}}}
+    assert_refused(tenant.provider.patch(changed, patch), "spec.change", "clause 4", "use a new id")
+
+
+def test_removing_slip_and_configuration_at_once_is_refused(tenant, changed):
+    patch = {"spec": {"change": None, "resources": None}}
+    assert_refused(tenant.customer.patch(changed, patch), "spec.change")
+
+
+def test_the_customers_pipeline_does_not_order_for_somebody_else(tenant, vm):
+    answer = tenant.customer.patch(vm, grown("chef@kunde-a.example"))
+    me = f"you are {tenant.user('customer')}"
+    assert_refused(answer, "spec.change.requestedBy", me, "chef@kunde-a.example", "clause 4", "verb attest")
+
+
+@pytest.mark.parametrize("twist", [str.upper, lambda me: f"{me} ", lambda me: f"{me}\u200b"], ids=["case", "space", "zero width"])
+def test_a_name_that_only_looks_like_mine_is_somebody_elses(tenant, vm, twist):
+    answer = tenant.customer.patch(vm, grown(twist(tenant.user("customer"))))
+    assert_refused(answer, "spec.change.requestedBy", "clause 4", "verb attest")
+
+
+def test_a_careless_role_does_not_include_the_verb_attest(tenant, vm):
+    answer = tenant.pipeline.patch(vm, grown("chef@kunde-a.example"))
+    assert_refused(answer, "spec.change.requestedBy", "clause 4", "verb attest")
+
+
+def test_the_provider_enters_an_order_for_its_customer(tenant, vm):
+    assert_done(tenant.provider.patch(vm, grown("chef@kunde-a.example")))
+
+
+def test_nobody_is_named_on_creation_without_attest(tenant, name):
+    body = managed_vm(tenant.namespace, name, change=slip("chef@kunde-a.example"))
+    answer = tenant.pipeline.create(body)
+    assert_refused(answer, "spec.change.requestedBy", "clause 4", "verb attest")
+    assert_done(tenant.provider.create(body))
+
+
+def test_operation_needs_no_slip(tenant, changed):
+    operation = {"suspend": True, "mode": "Enforce", "restartPolicy": "InWindow", "deletionProtection": False}
+    assert_done(tenant.customer.patch(changed, {"spec": operation}))
+
+
+def test_the_first_configuration_needs_no_slip(tenant, name):
+    assert_done(tenant.provider.create(managed_vm(tenant.namespace, name, resources={"cpus": 8})))
+
+
+@pytest.mark.parametrize("memory", ["4097Mi", "3Mi", "99999999999999Ti"])
+def test_memory_that_vsphere_does_not_take_is_refused(tenant, name, memory):
+    answer = tenant.provider.create(managed_vm(tenant.namespace, name, resources={"memory": memory}))
+    assert_refused(answer, "spec.resources.memory", "multiple of 4Mi", "clause 6.3")
+
+
+def test_two_disks_at_one_place_are_refused(tenant, name):
+    disks = [{"name": disk, "deviceNode": "SCSI(0:0)", "size": "1Gi"} for disk in ("a", "b")]
+    answer = tenant.provider.create(managed_vm(tenant.namespace, name, resources={"disks": disks}))
+    assert_refused(answer, "spec.resources.disks", "same deviceNode", "clause 6.3")
