@@ -100,7 +100,10 @@ def _etcd(lab: Lab) -> Daemon:
     )
     pair = Pair(trust / "apiserver.crt", trust / "apiserver.key")
     return Daemon(
-        "etcd", argv, lambda: answers(f"{client}/health", authority=trust / "ca.crt", pair=pair), patience=60
+        "etcd",
+        lambda: argv,
+        lambda: answers(f"{client}/health", authority=trust / "ca.crt", pair=pair),
+        patience=60,
     )
 
 
@@ -135,7 +138,10 @@ def _apiserver(lab: Lab) -> Daemon:
     admin = Pair(trust / "admin.crt", trust / "admin.key")
     ready = f"{lab.api_url}/readyz"
     return Daemon(
-        "apiserver", argv, lambda: answers(ready, authority=trust / "ca.crt", pair=admin), patience=120
+        "apiserver",
+        lambda: argv,
+        lambda: answers(ready, authority=trust / "ca.crt", pair=admin),
+        patience=120,
     )
 
 
@@ -159,7 +165,7 @@ def _controller_manager(lab: Lab) -> Daemon:
     )
     health = f"https://127.0.0.1:{port}/healthz"
     return Daemon(
-        "controller-manager", argv, lambda: answers(health, authority=trust / "ca.crt"), patience=60
+        "controller-manager", lambda: argv, lambda: answers(health, authority=trust / "ca.crt"), patience=60
     )
 
 

@@ -26,7 +26,8 @@ class Daemon:
     """One program of the lab that runs until it is stopped."""
 
     name: str
-    argv: tuple[str, ...]
+    command: Callable[[], tuple[str, ...]]
+    """Makes what it needs and returns how it is started; called only when it is."""
     serves: Callable[[], bool]
     """Whether it answers; asked until it does."""
     patience: float
@@ -44,7 +45,7 @@ def launch(lab: Lab, daemon: Daemon) -> None:
     if lab.process(daemon.name) is None:
         environment = {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(lab.directory)}
         processes.start(
-            daemon.argv, env=environment, log=lab.log(daemon.name), pid_file=lab.pid_file(daemon.name)
+            daemon.command(), env=environment, log=lab.log(daemon.name), pid_file=lab.pid_file(daemon.name)
         )
 
 

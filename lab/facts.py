@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 OPERATOR_USER = "operator@vsphere.local"
 READONLY_USER = "readonly@vsphere.local"
 ADMINISTRATOR_USER = "administrator@vsphere.local"
+VCENTER_USERS = (ADMINISTRATOR_USER, OPERATOR_USER, READONLY_USER)
+GUEST_USER = "root"
 VCENTER = "vcenter"
 CONTROL_PLANE = ("etcd", "apiserver", "controller-manager")
 
@@ -36,7 +38,7 @@ class Lab:
     """The processes this lab consists of; the control plane is not among them when the cluster is the user's."""
     ports: Mapping[str, int]
     passwords: Mapping[str, str] = field(repr=False)
-    """The vCenter's users and their passwords."""
+    """The vCenter's users and their passwords, and that of `GUEST_USER` in every guest."""
 
     @property
     def kubeconfig(self) -> Path:
@@ -97,6 +99,11 @@ class Lab:
     def vcenter_password(self) -> str:
         """The password of `vcenter_username`."""
         return self.passwords[OPERATOR_USER]
+
+    @property
+    def guest_password(self) -> str:
+        """The password of `GUEST_USER` in every guest whose inventory entry names none."""
+        return self.passwords[GUEST_USER]
 
     def certificates(self, purpose: str) -> Path:
         """Return the directory of one authority: "kubernetes", "etcd" or "vcenter"."""

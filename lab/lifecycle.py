@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from lab import controlplane, facts, guests, install, processes, provision, simulator
 from lab.daemons import Daemon, await_serving, launch
 from lab.errors import LabError
-from lab.facts import ADMINISTRATOR_USER, CONTROL_PLANE, OPERATOR_USER, READONLY_USER, VCENTER, Lab
+from lab.facts import CONTROL_PLANE, GUEST_USER, VCENTER, VCENTER_USERS, Lab
 from lab.kubeconfig import CONTEXT, current_context
 from lab.locks import exclusive
 from lab.paths import lab_directory
@@ -113,14 +113,19 @@ def restart(lab: Lab, name: str) -> None:
 
 
 def _start(lab: Lab, names: list[str]) -> None:
-    if VCENTER in names and lab.process(VCENTER) is None:
-        simulator.make_guests(lab)
-    for wave in (("etcd", "apiserver", VCENTER), ("controller-manager",)):
-        daemons = [_daemon(lab, name) for name in names if name in wave]
-        for daemon in daemons:
-            launch(lab, daemon)
-        for daemon in daemons:
-            await_serving(lab, daemon)
+    """Launch what does not live and wait for all of it: what waits for nothing is launched first."""
+    daemons = {name: _daemon(lab, name) for name in names}
+    for name in ("etcd", "apiserver", VCENTER):
+        if name in daemons:
+            launch(lab, daemons[name])
+    for name in ("etcd", "apiserver"):
+        if name in daemons:
+            await_serving(lab, daemons[name])
+    # Without an API server to talk to, the controller manager would end.
+    for name in ("controller-manager", VCENTER):
+        if name in daemons:
+            launch(lab, daemons[name])
+            await_serving(lab, daemons[name])
 
 
 def _daemon(lab: Lab, name: str) -> Daemon:
@@ -154,9 +159,7 @@ def _make(directory: Path, inventory: Mapping[str, object], with_vcenter: bool) 
         context=CONTEXT,
         daemons=(() if named else CONTROL_PLANE) + ((VCENTER,) if with_vcenter else ()),
         ports=dict(zip(_PORTS, free_ports(len(_PORTS)), strict=True)),
-        passwords={
-            user: secrets.token_urlsafe(18) for user in (ADMINISTRATOR_USER, OPERATOR_USER, READONLY_USER)
-        },
+        passwords={user: secrets.token_urlsafe(18) for user in (*VCENTER_USERS, GUEST_USER)},
     )
     facts.save(lab)  # first: it marks the directory as a lab's, should this be cut short
     if named:

@@ -37,16 +37,14 @@ def write_users(lab: Lab, role: Path = OPERATOR_ROLE) -> None:
         operator = shipped["name"]
         roles[operator] = shipped["privileges"]
     role_of = {ADMINISTRATOR_USER: "Administrator", OPERATOR_USER: operator, READONLY_USER: "ReadOnly"}
-    users = [
-        {"name": name, "password": password, "role": role_of[name]}
-        for name, password in lab.passwords.items()
-    ]
+    users = [{"name": name, "password": lab.passwords[name], "role": role} for name, role in role_of.items()]
     write_private(_file(lab, "users"), json.dumps({"roles": roles, "users": users}, indent=1).encode())
 
 
 def write_inventory(lab: Lab, inventory: Mapping[str, object]) -> None:
-    """Write the inventory that the simulator has from its next start on."""
-    write_private(_file(lab, "inventory"), json.dumps(inventory, indent=1).encode())
+    """Write the inventory that the simulator has from its next start on; its guests get this lab's password."""
+    vms = [_with_password(vm, lab.guest_password) for vm in _vms(inventory)]
+    write_private(_file(lab, "inventory"), json.dumps({**inventory, "vms": vms}, indent=1).encode())
 
 
 def read_inventory(path: Path = INVENTORY, *, fleet: int = 0) -> dict[str, object]:
@@ -63,31 +61,23 @@ def without_guests(inventory: Mapping[str, object]) -> dict[str, object]:
     return {**inventory, "vms": vms}
 
 
-def make_guests(lab: Lab) -> None:
-    """Make what the guests of the inventory need, before the simulator starts; an inventory without needs nothing.
-
-    Containers that a killed simulator left are removed first.
-
-    Raises:
-        LabError: this machine can have guests, but making them failed.
-    """
-    guests.clean(lab.directory)
-    inventory = json.loads(_file(lab, "inventory").read_bytes())
-    settings = guests.prepare(lab.directory) if any("guest" in vm for vm in _vms(inventory)) else None
-    if settings is None:
-        _file(lab, "guests").unlink(missing_ok=True)
-    else:
-        write_private(_file(lab, "guests"), settings.read_bytes())
-
-
 def daemon(lab: Lab) -> Daemon:
-    """Return the simulator, built from this tree's sources if it is not yet.
+    """Return the simulator; starting it builds it from this tree's sources if need be, and makes its guests.
 
     Raises:
         LabError: it does not build.
     """
+    provision.vcenter()  # a source that does not compile is told before anything is started
+
+    return Daemon(
+        VCENTER, lambda: _command(lab), lambda: answers(f"{lab.vcenter_admin}/healthz"), patience=300
+    )
+
+
+def _command(lab: Lab) -> tuple[str, ...]:
     trust = lab.certificates("vcenter")
-    argv = (
+    settings = _make_guests(lab)
+    return (
         str(provision.vcenter()),
         f"--listen=127.0.0.1:{lab.ports['vcenter']}",
         f"--admin=127.0.0.1:{lab.ports['vcenter-admin']}",
@@ -96,9 +86,25 @@ def daemon(lab: Lab) -> Daemon:
         f"--users={_file(lab, 'users')}",
         f"--inventory={_file(lab, 'inventory')}",
         f"--ready-file={_file(lab, 'ready')}",
-        *([f"--guests={_file(lab, 'guests')}"] if _file(lab, "guests").exists() else []),
+        *([f"--guests={settings}"] if settings else []),
     )
-    return Daemon(VCENTER, argv, lambda: answers(f"{lab.vcenter_admin}/healthz"), patience=300)
+
+
+def _make_guests(lab: Lab) -> Path | None:
+    """Make what the guests of the inventory need and return the file that tells the simulator.
+
+    What a killed simulator left is removed first. Returns None, having said why, when there can be no guests:
+    those VMs are then simulated as all others are.
+    """
+    guests.clean(lab.directory)
+    inventory = json.loads(_file(lab, "inventory").read_bytes())
+    if not any("guest" in vm for vm in _vms(inventory)):
+        return None
+    try:
+        return guests.prepare(lab.directory)
+    except LabError as failure:
+        print(f"  no guests: {failure}", flush=True)
+        return None
 
 
 def _vms(inventory: Mapping[str, object]) -> list[dict[str, object]]:
@@ -106,6 +112,11 @@ def _vms(inventory: Mapping[str, object]) -> list[dict[str, object]]:
     if not isinstance(vms, list):
         raise LabError("an inventory's vms are a list, see lab/vcenter/README.md")
     return vms
+
+
+def _with_password(vm: dict[str, object], password: str) -> dict[str, object]:
+    guest = vm.get("guest")
+    return {**vm, "guest": {"password": password, **guest}} if isinstance(guest, dict) else vm
 
 
 def _file(lab: Lab, name: str) -> Path:

@@ -2,7 +2,15 @@
 
 import pytest
 
-from lab.facts import ADMINISTRATOR_USER, CONTROL_PLANE, OPERATOR_USER, READONLY_USER, VCENTER, Lab
+from lab.facts import (
+    ADMINISTRATOR_USER,
+    CONTROL_PLANE,
+    GUEST_USER,
+    OPERATOR_USER,
+    READONLY_USER,
+    VCENTER,
+    Lab,
+)
 
 
 @pytest.fixture
@@ -14,5 +22,10 @@ def paper_lab(tmp_path):
         context="managedvm-lab",
         daemons=(*CONTROL_PLANE, VCENTER),
         ports={**ports, "controller-manager": 20006},
-        passwords={OPERATOR_USER: "it's $secret", READONLY_USER: "r", ADMINISTRATOR_USER: "a"},
+        passwords={
+            OPERATOR_USER: "it's $secret",
+            READONLY_USER: "r",
+            ADMINISTRATOR_USER: "a",
+            GUEST_USER: "g",
+        },
     )

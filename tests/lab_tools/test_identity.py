@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from lab import controlplane, facts, kubeconfig, simulator
+from lab.errors import LabError
 from lab.pki import new_authority, write_private
 
 
@@ -105,7 +106,7 @@ def test_the_audit_policy_leaves_out_only_health_polling():
 
 
 def test_everything_listens_on_loopback_only(paper_lab):
-    arguments = [argument for daemon in controlplane.daemons(paper_lab) for argument in daemon.argv]
+    arguments = [argument for daemon in controlplane.daemons(paper_lab) for argument in daemon.command()]
     listening = [argument for argument in arguments if argument.startswith(("--listen", "--bind"))]
     assert len(listening) == 4
     assert all("127.0.0.1" in argument for argument in listening)
@@ -152,3 +153,30 @@ def test_without_guests_every_vm_stays_but_none_has_an_inside():
         "datacenter": "Berlin",
         "vms": [{"path": "a/b", "cpus": 1}, {"path": "a/c"}],
     }
+
+
+def test_a_guest_gets_the_labs_password_unless_its_entry_names_one(paper_lab):
+    own = {"path": "a/own", "guest": {"image": "debian", "password": "its own"}}
+    simulator.write_inventory(
+        paper_lab, {"vms": [{"path": "a/b", "guest": {"image": "debian"}}, own, {"path": "a/c"}]}
+    )
+    written = json.loads((paper_lab.directory / "vcenter" / "inventory.json").read_bytes())
+    assert [vm.get("guest", {}).get("password") for vm in written["vms"]] == ["g", "its own", None]
+
+
+def test_guests_that_cannot_be_made_are_said_and_the_vcenter_starts_without(paper_lab, monkeypatch, capsys):
+    def fails(_):
+        raise LabError("the mirror does not answer")
+
+    monkeypatch.setattr(simulator.guests, "clean", lambda _: None)
+    monkeypatch.setattr(simulator.guests, "prepare", fails)
+    simulator.write_inventory(paper_lab, {"vms": [{"path": "a/b", "guest": {"image": "debian"}}]})
+    assert simulator._make_guests(paper_lab) is None
+    assert "no guests: the mirror does not answer" in capsys.readouterr().out
+
+
+def test_without_guests_in_the_inventory_none_are_made(paper_lab, monkeypatch):
+    monkeypatch.setattr(simulator.guests, "clean", lambda _: None)
+    monkeypatch.setattr(simulator.guests, "prepare", lambda _: pytest.fail("guests were made"))
+    simulator.write_inventory(paper_lab, {"vms": [{"path": "a/b"}]})
+    assert simulator._make_guests(paper_lab) is None
