@@ -57,18 +57,6 @@ class HaSettings:
     cluster_settings: bool | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ClusterFacts:
-    """The cluster-wide side of vSphere HA."""
-
-    moref: str
-    name: str
-    ha_enabled: bool
-    host_monitoring: str
-    vm_monitoring: str
-    options: Mapping[str, str] = field(default_factory=dict)
-
-
 RECONFIGURE = "ReconfigVM_Task"
 """The method of the task that changes a VM's configuration."""
 
@@ -102,6 +90,19 @@ class TaskFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class ClusterFacts:
+    """The cluster-wide side of vSphere HA. `task` is the latest change of it that we started."""
+
+    moref: str
+    name: str
+    ha_enabled: bool
+    host_monitoring: str
+    vm_monitoring: str
+    options: Mapping[str, str] = field(default_factory=dict)
+    task: TaskFacts | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class RestartEvent:
     """vSphere HA has reset the VM because its heartbeat and its I/O were gone (clause 5.2)."""
 
@@ -114,7 +115,8 @@ class VirtualMachine:
     """One VM as the inventory stream holds it.
 
     `notes` are the entries of extraConfig that are ours (their keys start with `managedvm.`), `disks` is keyed by
-    virtual device node (`SCSI(0:0)`), `heartbeat_since` is when we first saw the present heartbeat.
+    virtual device node (`SCSI(0:0)`), `heartbeat_since` is when we first saw the present heartbeat. `task` is the latest
+    task on the VM that we started, `ha_task` the latest change of its HA override, which is a task on its cluster.
     """
 
     moref: str
@@ -139,3 +141,4 @@ class VirtualMachine:
     notes: Mapping[str, str] = field(default_factory=dict)
     task: TaskFacts | None = None
     restarts: tuple[RestartEvent, ...] = ()
+    ha_task: TaskFacts | None = None
