@@ -143,3 +143,9 @@ Action = (
     | RecordWork
     | AdvanceRequest
 )
+
+EFFECTS = (OverrideHighAvailability, ConfigureClusterHighAvailability, Reconfigure, ShutDownGuest, PowerOn)
+"""The actions whose effect is in vCenter and is seen in the inventory, a moment later."""
+
+RECORDS = (RecordRequest, RecordWork, AdvanceRequest)
+"""The actions that write the ledger; each may be repeated without harm."""

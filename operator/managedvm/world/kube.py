@@ -15,10 +15,10 @@ import aiohttp
 import orjson
 from kubernetes import aio as kubernetes
 
+from managedvm import __version__
 from managedvm.api.base import GROUP, VERSION
 from managedvm.api.kinds import KINDS
 from managedvm.errors import (
-    ConflictError,
     NoPermissionError,
     NotActiveError,
     RefusedError,
@@ -121,11 +121,12 @@ class HttpKube:
         api: kubernetes.client.ApiClient,
         *,
         may_act: Callable[[], bool],
-        user_agent: str = "managedvm-operator",
+        written: Callable[[str, str], None] = lambda _kind, _method: None,
     ) -> None:
         self._api = api
         self._may_act = may_act
-        api.user_agent = user_agent
+        self._written = written
+        api.user_agent = f"managedvm-operator/{__version__}"
 
     async def close(self) -> None:
         """Close the connections."""
@@ -156,6 +157,19 @@ class HttpKube:
         items = page.get("items") or []
         # Items of a list do not carry their own kind.
         return {"apiVersion": page["apiVersion"], "kind": kind, **items[0]} if items else None
+
+    async def list(self, kind: str, namespace: str, field: str = "") -> list[Object]:
+        """List the objects of a namespace, where a field has a value if one is given (`spec.x=y`)."""
+        token, items = "", []
+        while True:
+            query = {"limit": str(PAGE), "fieldSelector": field, "continue": token}
+            page = await self._call(
+                "GET", ENDPOINTS[kind].path(namespace), query={k: v for k, v in query.items() if v}
+            )
+            items += [{"apiVersion": page["apiVersion"], "kind": kind, **item} for item in page["items"]]
+            token = page["metadata"].get("continue", "")
+            if not token:
+                return items
 
     async def create(self, body: Object) -> Object:
         """Create an object."""
@@ -206,7 +220,10 @@ class HttpKube:
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             what = f"{method} {path} got no answer: {type(error).__name__}"
             raise (UnknownOutcomeError if mutates else UnreachableError)(what) from error
-        return _judged(method, path, status, payload)
+        answer = _judged(method, path, status, payload)
+        if mutates:
+            self._written(str(answer.get("kind", "")), method)
+        return answer
 
     async def _send(  # noqa: PLR0917 - private, and called in one place
         self,
@@ -251,6 +268,3 @@ def _judged(method: str, path: str, status: int, payload: bytes) -> Object:
             raise (UnreachableError if method == "GET" or status == 429 else UnknownOutcomeError)(words)  # noqa: PLR2004
         case _:
             raise RefusedError(words)
-
-
-__all__ = ["ENDPOINTS", "AlreadyExistsError", "ConflictError", "HttpKube", "Kube", "NotFoundError"]

@@ -1,0 +1,22 @@
+"""The admission policies that must be bound before anything is done; their YAML is in `manifests/base/policies`."""
+
+REQUIRED_BINDINGS: dict[str, frozenset[str]] = {
+    "ValidatingAdmissionPolicyBinding": frozenset(
+        {
+            "managedvm-agreements",
+            "managedvm-changes",
+            "managedvm-crds",
+            "managedvm-customer-namespace",
+            "managedvm-deletion-protection",
+            "managedvm-ledger-namespaces",
+            "managedvm-owners",
+            "managedvm-package-required",
+            "managedvm-record-status",
+            "managedvm-records",
+            "managedvm-requests",
+            "managedvm-work",
+        }
+    ),
+    "MutatingAdmissionPolicyBinding": frozenset({"managedvm-applied-by"}),
+}
+"""Names of the bindings by their kind; a test compares them with the manifests."""

@@ -1,0 +1,127 @@
+"""`explain`: what is promised, kept, waited for, refused and charged for one ManagedVM, each with its clause.
+
+Made of what the API server holds, so that whoever may read the objects can ask, without access to a vCenter. In Observe
+mode the same conditions are the dry run: they say what would be done.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from managedvm.api.base import Condition
+from managedvm.api.changerequest import ChangeRequest, RequestState
+from managedvm.api.managedvm import ManagedVM
+from managedvm.api.vcenter import Mode
+from managedvm.api.workentry import WorkEntry
+from managedvm.planning.findings import Aspect, Effect, Reason
+
+
+class Topic(StrEnum):
+    """The heading that a statement stands under."""
+
+    PROMISED = "Promised"
+    KEPT = "Kept"
+    WAITING = "Waiting"
+    REFUSED = "Refused"
+    REQUESTED = "Requested"
+    CHARGED = "Charged"
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One line: its topic, the clause that it follows from, what it is about, and the fact."""
+
+    topic: Topic
+    clause: str
+    about: str
+    text: str
+
+
+_CLAUSE = re.compile(r"\(clause ([0-9.]+)\)")
+_REASONS = {reason.word: reason for reason in Reason}
+_ASPECTS = frozenset(Aspect)
+
+
+def explain(
+    vm: ManagedVM, requests: Iterable[ChangeRequest], work: Iterable[WorkEntry]
+) -> tuple[Statement, ...]:
+    """Return the statements in the order of their topics, `requests` and `work` being those of this ManagedVM."""
+    asked = sorted(
+        requests, key=lambda r: (r.metadata.creation_timestamp is None, r.metadata.creation_timestamp)
+    )
+    worked = sorted(work, key=lambda w: w.spec.begin)
+    found = [
+        *_promised(vm),
+        *(_said(condition) for condition in vm.status.conditions if condition.type in _ASPECTS),
+        *(_requested(request) for request in asked),
+        *(_charged(entry, asked) for entry in worked),
+    ]
+    order = list(Topic)
+    return tuple(sorted(found, key=lambda s: order.index(s.topic)))
+
+
+def _promised(vm: ManagedVM) -> Iterable[Statement]:
+    order, status = vm.status.order, vm.status
+    if order is not None:
+        package = f"package {order.service_package}" if order.service_package else "no package"
+        text = f"Order {order.reference}: service level {order.service_level}, {package}, since {order.from_:%Y-%m-%d}"
+        yield Statement(Topic.PROMISED, "1", "Order", text)
+    if status.next_order is not None:
+        text = f"Order {status.next_order.reference} follows on {status.next_order.from_:%Y-%m-%d}"
+        yield Statement(Topic.PROMISED, "1", "Order", text)
+    if status.mode is Mode.OBSERVE:
+        yield Statement(
+            Topic.PROMISED, "1", "Mode", "Observe: what follows is what would be done; nothing is done"
+        )
+    for service in status.services:
+        text = "included" if service.included else "not included"
+        yield Statement(Topic.PROMISED, service.clause, service.name, text)
+
+
+def _said(condition: Condition) -> Statement:
+    clauses = _CLAUSE.findall(condition.message)
+    reason = _REASONS.get(condition.reason)
+    if condition.status == "True":
+        topic = Topic.KEPT
+    elif reason is not None and reason.effect is Effect.STALLED:
+        topic = Topic.REFUSED
+    else:
+        topic = Topic.WAITING
+    text = f"{condition.reason}: {_CLAUSE.sub('', condition.message).strip()}"
+    return Statement(topic, clauses[0] if clauses else "", condition.type, text)
+
+
+def _requested(request: ChangeRequest) -> Statement:
+    spec, status = request.spec, request.status
+    change = (
+        f"{spec.change.aspect} {spec.change.before} to {spec.change.after}"
+        if spec.change
+        else spec.description
+    )
+    by = (
+        f" (applied by {spec.applied_by})" if spec.applied_by and spec.applied_by != spec.requested_by else ""
+    )
+    parts = [f"{change}, asked for by {spec.requested_by}{by} through {spec.channel}: {status.state}"]
+    if status.slot is not None and status.state is RequestState.SCHEDULED:
+        parts.append(f"planned for {status.slot.begin:%Y-%m-%dT%H:%M:%SZ}")
+    if status.assessment is not None:
+        parts.append(f"{status.assessment.billing}: {status.assessment.reason}")
+    outcome = next((c.message for c in status.conditions if c.type == Aspect.SUCCEEDED), "")
+    if outcome:
+        parts.append(_CLAUSE.sub("", outcome).strip())
+    topic = Topic.REFUSED if status.state is RequestState.REFUSED else Topic.REQUESTED
+    clause = status.assessment.clause if status.assessment else next(iter(_CLAUSE.findall(outcome)), "4")
+    return Statement(topic, clause, request.metadata.name, ". ".join(parts))
+
+
+def _charged(entry: WorkEntry, requests: Iterable[ChangeRequest]) -> Statement:
+    spec, charge = entry.spec, entry.spec.charge
+    name = spec.change_request_ref.name
+    request = next((r for r in requests if r.metadata.name == name), None)
+    ordered = f", ordered by {request.spec.requested_by}" if request else ""
+    done = f"{spec.activity}, by {spec.performed_by} from {spec.begin:%Y-%m-%dT%H:%M:%SZ} to {spec.end:%H:%M:%SZ}{ordered}"
+    if charge is None:
+        return Statement(Topic.CHARGED, "4", entry.metadata.name, f"{done}; priced when it is billed")
+    price = f"{charge.amount} {charge.currency} ({charge.billing}): {charge.explanation}"
+    return Statement(Topic.CHARGED, charge.clause, entry.metadata.name, f"{done}; {price}")

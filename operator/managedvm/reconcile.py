@@ -1,0 +1,215 @@
+"""READ THIS FIRST. One pass for each kind that acts: observe -> plan -> apply -> report.
+
+Nothing waits here: what was started is seen again when it has changed. A pass that did something says nothing yet: the
+pass that its effect brings about does, unless the effect takes longer than `SETTLE`.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+from pydantic import ValidationError
+
+from managedvm.api.base import Status
+from managedvm.api.changerequest import ChangeRequest
+from managedvm.api.managedvm import ManagedVM
+from managedvm.api.vcenter import VCenter
+from managedvm.api.vmclaim import VMClaim
+from managedvm.engine.objects import ObjectKey
+from managedvm.engine.passes import Verdict
+from managedvm.engine.store import Store
+from managedvm.errors import (
+    InvalidCredentialsError,
+    NoPermissionError,
+    StalledError,
+    TlsNotTrustedError,
+)
+from managedvm.planning import claims, managedvm, requests, vcenter
+from managedvm.planning.actions import EFFECTS, RECORDS, Action
+from managedvm.planning.findings import Aspect, Finding, Reason, fails
+from managedvm.planning.plan import earliest
+from managedvm.report import Notice, advanced_status, notices, reported, status_patch
+from managedvm.world.apply import Hands, VSphere, apply
+from managedvm.world.kube import Kube
+from managedvm.world.observe import Observer
+
+SETTLE = timedelta(seconds=3)
+"""How long an effect may take to be seen before its cause is reported and, where it is still missing, repeated."""
+
+VM, VCENTER, REQUEST, CLAIM = (kind.KIND.kind for kind in (ManagedVM, VCenter, ChangeRequest, VMClaim))
+ACTING = (VM, VCENTER, REQUEST, CLAIM)
+"""The kinds that have passes."""
+
+
+class Teller(Protocol):
+    """Tells people and Prometheus; it never fails a pass."""
+
+    async def tell(self, about: dict[str, Any], told: tuple[Notice, ...]) -> None:
+        """Tell the notices about an object as Events."""
+
+    def found(self, key: ObjectKey, findings: tuple[Finding, ...]) -> None:
+        """Note what the latest pass of this object found, for metrics."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """What a pass has done and when its effect must have been seen."""
+
+    effects: tuple[Action, ...]
+    until: datetime
+
+
+class Reconciler:
+    """Passes by kind.
+
+    `clock` is read once per pass; `changed` is told of each object that we have written, `wanted` of a pass that
+    another one asks for.
+    """
+
+    def __init__(  # noqa: PLR0917 - the world has so many parts
+        self,
+        store: Store,
+        observer: Observer,
+        kube: Kube,
+        vsphere_of: Callable[[str], VSphere | None],
+        teller: Teller,
+        clock: Callable[[], datetime],
+        changed: Callable[[dict[str, Any]], object],
+        wanted: Callable[[ObjectKey], object],
+    ) -> None:
+        self._store = store
+        self._observer = observer
+        self._kube = kube
+        self._vsphere_of = vsphere_of
+        self._teller = teller
+        self._clock = clock
+        self._changed = changed
+        self._wanted = wanted
+        self._sent: dict[ObjectKey, _Sent] = {}
+        self._passes: dict[str, Callable[[dict[str, Any], datetime], Awaitable[Verdict]]] = {
+            VM: self._managed_vm,
+            VCENTER: self._vcenter,
+            REQUEST: self._request,
+            CLAIM: self._claim,
+        }
+
+    async def reconcile(self, key: ObjectKey) -> Verdict:
+        """Bring one object one step nearer to what was agreed."""
+        body = self._store.get(*key)
+        if body is None or body["metadata"].get("deletionTimestamp"):
+            self._sent.pop(key, None)
+            self._teller.found(key, ())
+            return Verdict()
+        # Whole seconds: what is written must read the same when it is read back.
+        return await self._passes[key.kind](body, self._clock().replace(microsecond=0))
+
+    async def _managed_vm(self, body: dict[str, Any], now: datetime) -> Verdict:
+        try:
+            vm = ManagedVM.of(body)
+        except ValidationError as error:
+            return await self._invalid(body, error, now)
+        key = _key(body)
+        observed = await self._observer.managed_vm(vm)
+        name = vm.spec.vm.v_center_ref.name
+        if observed.cluster is not None and self._observer.is_first_in_cluster(name, observed.cluster.moref):
+            self._wanted(ObjectKey(VCENTER, "", name))
+        plan = managedvm.plan(vm, observed, now)
+        pending, failed = await self._do(key, plan.actions, name, now)
+        if not pending or failed:
+            findings = (*plan.findings, *failed)
+            status = reported(plan.status, vm.status.conditions, findings, vm.metadata.generation, now)
+            self._teller.found(key, findings)
+            await self._write(body, vm.status, status)
+        return Verdict(next_check=earliest((plan.next_check, pending)))
+
+    async def _vcenter(self, body: dict[str, Any], now: datetime) -> Verdict:
+        own, key = VCenter.of(body), _key(body)
+        plan = vcenter.plan(own, self._observer.vcenter(key.name))
+        pending, failed = await self._do(key, plan.actions, key.name, now)
+        if not pending or failed:
+            findings = (*plan.findings, *failed)
+            status = reported(plan.status, own.status.conditions, findings, own.metadata.generation, now)
+            self._teller.found(key, findings)
+            await self._write(body, own.status, status)
+        return Verdict(next_check=pending)
+
+    async def _request(self, body: dict[str, Any], now: datetime) -> Verdict:
+        request = ChangeRequest.of(body)
+        action = requests.plan(request, self._observer.request(request), now)
+        if action is not None:
+            await apply((action,), self._hands(None, now))
+        return Verdict()
+
+    async def _claim(self, body: dict[str, Any], now: datetime) -> Verdict:
+        claim = VMClaim.of(body)
+        action = claims.plan(claim, owner_exists=self._observer.claim_owner_exists(claim))
+        if action is not None:
+            await apply((action,), self._hands(None, now))
+        return Verdict()
+
+    async def _do(
+        self, key: ObjectKey, actions: tuple[Action, ...], vcenter_name: str, now: datetime
+    ) -> tuple[datetime | None, tuple[Finding, ...]]:
+        """Carry actions out; returns until when their effect is awaited, and the finding where a person must act."""
+        effects = tuple(action for action in actions if isinstance(action, EFFECTS))
+        sent = self._sent.pop(key, None)
+        is_repeated = sent is not None and sent.effects == effects
+        if sent is not None and is_repeated and now < sent.until:
+            # Under way already; only its records may still have to be written.
+            self._sent[key] = sent
+            actions = tuple(action for action in actions if isinstance(action, RECORDS))
+        try:
+            calls = await apply(actions, self._hands(self._vsphere_of(vcenter_name), now))
+        except StalledError as error:
+            return None, (_refused(error),)
+        if effects and key not in self._sent:
+            self._sent[key] = _Sent(effects, now + SETTLE)
+        if key in self._sent:
+            # Awaited in vain before: the effect is late, so its cause is reported now.
+            return (None if is_repeated and calls else self._sent[key].until), ()
+        return (now + SETTLE if calls else None), ()
+
+    def _hands(self, vsphere: VSphere | None, now: datetime) -> Hands:
+        return Hands(
+            self._kube, vsphere, render=lambda action: advanced_status(action, now), put=self._changed
+        )
+
+    async def _write(self, body: dict[str, Any], before: Status, after: Status) -> None:
+        patch = status_patch(before, after)
+        if patch is None:
+            return
+        meta = body["metadata"]
+        where = (body["kind"], meta.get("namespace", ""), meta["name"])
+        self._changed(await self._kube.patch_status(*where, patch, meta["resourceVersion"]))
+        await self._teller.tell(body, notices(before, after))
+
+    async def _invalid(self, body: dict[str, Any], error: ValidationError, now: datetime) -> Verdict:
+        """Say what of an object this version cannot read; its other conditions stay."""
+        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()[:3])
+        finding = fails(
+            Aspect.CHANGES_PERMITTED, Reason.INVALID_SPEC, f"{problems}. Correct it, or use a newer operator"
+        )
+        before = Status.model_validate(body.get("status") or {})
+        after = reported(before, before.conditions, (finding,), body["metadata"].get("generation", 0), now)
+        self._teller.found(_key(body), (finding,))
+        await self._write(body, before, after)
+        return Verdict()
+
+
+def _key(body: dict[str, Any]) -> ObjectKey:
+    meta = body["metadata"]
+    return ObjectKey(body["kind"], meta.get("namespace", ""), meta["name"])
+
+
+def _refused(error: StalledError) -> Finding:
+    match error:
+        case NoPermissionError():
+            reason = Reason.NO_PERMISSION
+        case InvalidCredentialsError():
+            reason = Reason.INVALID_CREDENTIALS
+        case TlsNotTrustedError():
+            reason = Reason.TLS_NOT_TRUSTED
+        case _:
+            reason = Reason.REFUSED
+    return fails(Aspect.CHANGES_PERMITTED, reason, str(error))

@@ -1,0 +1,114 @@
+"""Which passes a change asks for, and how urgently. Only lookups in the store; no reading, no deciding."""
+
+from collections.abc import Hashable, Iterable, Iterator, Mapping
+
+from managedvm.engine.objects import Change, Object, ObjectKey, What
+from managedvm.engine.queue import Lane
+from managedvm.engine.store import Index, Store
+
+Wanted = Iterator[tuple[ObjectKey, Lane]]
+
+_LANES = {What.CREATED: Lane.PERSON, What.SPEC: Lane.PERSON}
+
+_OF_ALL = frozenset(
+    {"ServiceLevel", "ValidatingAdmissionPolicyBinding", "MutatingAdmissionPolicyBinding", "PriceList"}
+)
+"""Kinds that any ManagedVM may depend on."""
+
+
+def _vm_names(body: Object) -> Iterable[Hashable]:
+    """Return under what the inventory may name the VM of a ManagedVM: path or UUID, with the VCenter."""
+    vm = body["spec"]["vm"]
+    vcenter = vm["vCenterRef"]["name"]
+    seen = ((body.get("status") or {}).get("vm") or {}).get("instanceUUID")
+    return [(vcenter, name) for name in (vm.get("inventoryPath"), vm.get("instanceUUID"), seen) if name]
+
+
+INDEXES: Mapping[str, Mapping[str, Index]] = {
+    "ManagedVM": {
+        "customer": lambda body: [body["spec"]["customerRef"]["name"]],
+        "vcenter": lambda body: [body["spec"]["vm"]["vCenterRef"]["name"]],
+        "vm": _vm_names,
+    },
+    "VMClaim": {
+        "owner": lambda body: [(body["spec"]["owner"]["namespace"], body["spec"]["owner"]["name"])],
+        "vm": lambda body: [body["spec"]["instanceUUID"]],
+    },
+    "ChangeRequest": {
+        "vm": lambda body: [(body["metadata"]["namespace"], body["spec"]["managedVMRef"]["name"])],
+    },
+}
+"""The indexes of the store."""
+
+
+def affected(change: Change, store: Store) -> Wanted:
+    """Yield the passes that a change of an object asks for."""
+    key, lane = change.key, _LANES.get(change.what, Lane.DRIFT)
+    match key.kind:
+        case "ManagedVM":
+            yield from _around_managed_vm(key, change.what, lane, store)
+        case "VCenter":
+            yield key, lane
+            yield from ((vm, lane) for vm in _managed_vms(store, "vcenter", key.name))
+        case "Customer":
+            yield from ((vm, lane) for vm in _managed_vms(store, "customer", key.name))
+        case "CustomerContacts" | "Namespace":
+            namespace = key.namespace or key.name
+            bodies = store.in_namespace("ManagedVM", namespace)
+            yield from ((_key(body), lane) for body in bodies)
+            yield from ((_key(body), lane) for body in store.in_namespace("ChangeRequest", namespace))
+        case "ChangeRequest":
+            yield key, lane
+            request = store.get(*key)
+            if request is not None:
+                yield ObjectKey("ManagedVM", key.namespace, request["spec"]["managedVMRef"]["name"]), lane
+        case "VMClaim":
+            yield key, Lane.DRIFT
+            yield from _around_claim(key, change.what, store)
+        case kind if kind in _OF_ALL:
+            yield from ((vm, Lane.DRIFT) for vm in store.keys("ManagedVM"))
+            yield from ((vcenter, Lane.DRIFT) for vcenter in store.keys("VCenter"))
+
+
+def _around_managed_vm(key: ObjectKey, what: What, lane: Lane, store: Store) -> Wanted:
+    yield key, lane
+    if what is What.GONE:
+        for body in store.by_index("VMClaim", "owner", (key.namespace, key.name)):
+            yield _key(body), Lane.DRIFT
+        for body in store.by_index("ChangeRequest", "vm", (key.namespace, key.name)):
+            yield _key(body), Lane.DRIFT
+
+
+def _around_claim(key: ObjectKey, what: What, store: Store) -> Wanted:
+    """Yield the owner of a claim, and once a claim is gone everybody: some may have waited for it."""
+    body = store.get(*key)
+    if what is What.GONE or body is None:
+        yield from ((vm, Lane.RESYNC) for vm in store.keys("ManagedVM"))
+        return
+    owner = body["spec"]["owner"]
+    yield ObjectKey("ManagedVM", owner["namespace"], owner["name"]), Lane.PERSON
+
+
+def affected_by_inventory(store: Store, vcenter: str, names: Iterable[str]) -> Wanted:
+    """Yield the passes that changed VMs ask for; `names` are instance UUIDs and inventory paths."""
+    for name in names:
+        for body in store.by_index("ManagedVM", "vm", (vcenter, name)):
+            yield _key(body), Lane.DRIFT
+        for body in store.by_index("VMClaim", "vm", name):
+            owner = body["spec"]["owner"]
+            yield ObjectKey("ManagedVM", owner["namespace"], owner["name"]), Lane.DRIFT
+
+
+def affected_by_vcenter(store: Store, vcenter: str) -> Wanted:
+    """Yield the passes that a VCenter's coming or going asks for."""
+    yield ObjectKey("VCenter", "", vcenter), Lane.DRIFT
+    yield from ((vm, Lane.DRIFT) for vm in _managed_vms(store, "vcenter", vcenter))
+
+
+def _managed_vms(store: Store, index: str, value: Hashable) -> Iterator[ObjectKey]:
+    return (_key(body) for body in store.by_index("ManagedVM", index, value))
+
+
+def _key(body: Object) -> ObjectKey:
+    meta = body["metadata"]
+    return ObjectKey(body["kind"], meta.get("namespace", ""), meta["name"])

@@ -1,0 +1,283 @@
+"""Reading everything that a decision needs, from what is held in memory; a read that failed is Unknown, never nothing."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from managedvm.api.base import LEDGER_LABEL, Resource
+from managedvm.api.changerequest import FINAL_STATES, ChangeRequest, RecordOrigin, RequestedVM
+from managedvm.api.customer import Customer, CustomerSpec, Requests
+from managedvm.api.customercontacts import SINGLETON, CustomerContacts, Requester
+from managedvm.api.managedvm import ManagedVM
+from managedvm.api.policies import REQUIRED_BINDINGS
+from managedvm.api.pricelist import PriceList
+from managedvm.api.servicelevel import ServiceLevel, ServiceLevelSpec
+from managedvm.api.vcenter import VCenter
+from managedvm.api.vmclaim import VMClaim
+from managedvm.engine.store import Store
+from managedvm.planning import managedvm, requests, vcenter
+from managedvm.planning.entitlement import entitle
+from managedvm.planning.identity import Sight, sticky_identity
+from managedvm.planning.money import PriceBook, Rate, parse_minor
+from managedvm.planning.names import claim_name
+from managedvm.planning.observed import (
+    RECONFIGURE,
+    ClusterFacts,
+    TaskFacts,
+    TaskState,
+    Unknown,
+    VirtualMachine,
+)
+
+R = TypeVar("R", bound=Resource)
+
+
+class Inventory(Protocol):
+    """What the stream of one vCenter holds."""
+
+    def vm_by_uuid(self, uuid: str) -> VirtualMachine | None:
+        """Return the VM of this instance UUID."""
+
+    def vm_by_path(self, path: str) -> VirtualMachine | None:
+        """Return the VM at this path; None also where several are."""
+
+    def is_ambiguous(self, path: str) -> bool:
+        """Return whether several VMs are at this path."""
+
+    def cluster(self, moref: str) -> ClusterFacts | None:
+        """Return a cluster."""
+
+
+class View(Protocol):
+    """One vCenter as it can be seen now."""
+
+    @property
+    def connection(self) -> vcenter.Connection | vcenter.Trouble | Unknown:
+        """Whether it can be seen, and who it is."""
+
+    @property
+    def inventory(self) -> Inventory:
+        """What it holds; meaningful only with a connection."""
+
+    async def recent_task(self, vm: str, method: str) -> TaskFacts | Unknown | None:
+        """Read the VM's latest task of ours of this method from the server."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Parsed:
+    version: str
+    model: Resource
+
+
+class Observer:
+    """Reads for each kind of pass. `view_of` returns the view of a VCenter by name, None where there is none."""
+
+    def __init__(self, store: Store, view_of: Callable[[str], View | None]) -> None:
+        self._store = store
+        self._view_of = view_of
+        self._catalogue: dict[tuple[str, str, str], _Parsed] = {}
+        self._clusters: dict[str, set[str]] = {}
+
+    async def managed_vm(self, vm: ManagedVM) -> managedvm.Observed:
+        """Read what decides about one ManagedVM."""
+        namespace, name = vm.metadata.namespace, vm.metadata.name
+        link = self._view_of(vm.spec.vm.v_center_ref.name)
+        own = self._own_claim(namespace, name, vm)
+        sight = self._sight(vm, link, own)
+        facts = _meant(sight)
+        customer = self._customer(vm.spec.customer_ref.name)
+        spec = self._one(VCenter, vm.spec.vm.v_center_ref.name)
+        open_requests = self._operator_requests(namespace, name)
+        return managedvm.Observed(
+            levels=self._levels(),
+            customer=customer,
+            requesters=self._requesters(namespace),
+            prices=self._prices(customer),
+            vcenter=spec.spec if spec else None,
+            sight=sight if spec else None,
+            claims=self._claim_to(sight, facts),
+            own_claim=own,
+            cluster=link.inventory.cluster(facts.cluster) if link and facts and facts.cluster else None,
+            requests=open_requests,
+            task=await self._task(link, facts, open_requests),
+            missing_policies=self._missing_policies(),
+            is_ledger=self._is_ledger(namespace),
+        )
+
+    def is_first_in_cluster(self, vcenter_name: str, cluster: str) -> bool:
+        """Note that a managed VM is in this cluster; returns whether that was not known before."""
+        known = self._clusters.setdefault(vcenter_name, set())
+        is_new = cluster not in known
+        known.add(cluster)
+        return is_new
+
+    def vcenter(self, name: str) -> vcenter.ObservedVCenter:
+        """Read what decides about one VCenter."""
+        link = self._view_of(name)
+        return vcenter.ObservedVCenter(
+            connection=link.connection if link else Unknown("the connection is being set up"),
+            clusters=tuple(self._managed_clusters(name, link)) if link else (),
+            levels=self._levels(),
+            missing_policies=self._missing_policies(),
+        )
+
+    def request(self, request: ChangeRequest) -> requests.ObservedRequest:
+        """Read what decides about one ChangeRequest outside of its ManagedVM's pass."""
+        namespace, name = request.metadata.namespace, request.spec.managed_vm_ref.name
+        body = self._store.get("ManagedVM", namespace, name)
+        vm = ManagedVM.of(body) if body else None
+        identity = entitlement = None
+        policy = Requests()
+        asked_at = request.metadata.creation_timestamp
+        if vm is not None and asked_at is not None:
+            claim = self._own_claim(namespace, name, vm)
+            sticky = sticky_identity(vm, claim)
+            if sticky is not None:
+                identity = RequestedVM(v_center_uuid=sticky.vcenter_uuid, instance_uuid=sticky.instance_uuid)
+            entitlement = entitle(vm.spec.orders, self._levels().get, asked_at)
+            customer = self._customer(vm.spec.customer_ref.name)
+            policy = customer.requests if customer else policy
+        return requests.ObservedRequest(
+            exists=vm is not None,
+            identity=identity,
+            entitlement=entitlement,
+            requesters=self._requesters(namespace),
+            policy=policy,
+            has_taken_effect=self._has_taken_effect(request),
+        )
+
+    def claim_owner_exists(self, claim: VMClaim) -> bool:
+        """Return whether the ManagedVM that holds the claim is there."""
+        owner = claim.spec.owner
+        return self._store.get("ManagedVM", owner.namespace, owner.name) is not None
+
+    def _sight(self, vm: ManagedVM, link: View | None, own: VMClaim | None) -> Sight | Unknown | None:
+        if link is None:
+            return Unknown("the connection is being set up")
+        state = link.connection
+        if not isinstance(state, vcenter.Connection):
+            return Unknown(state.reason if isinstance(state, Unknown) else state.message)
+        sticky = sticky_identity(vm, own)
+        uuid = sticky.instance_uuid if sticky else vm.spec.vm.instance_uuid
+        path = vm.spec.vm.inventory_path
+        return Sight(
+            vcenter_uuid=state.vcenter_uuid,
+            by_uuid=link.inventory.vm_by_uuid(uuid) if uuid else None,
+            at_path=link.inventory.vm_by_path(path) if path else None,
+            path_is_ambiguous=bool(path) and link.inventory.is_ambiguous(path or ""),
+        )
+
+    async def _task(
+        self, link: View | None, facts: VirtualMachine | None, requested: dict[str, ChangeRequest]
+    ) -> TaskFacts | None:
+        """Return the latest reconfiguration; after a crash it is read from the server, for a request in effect only."""
+        if link is None or facts is None:
+            return None
+        if (
+            facts.task is not None
+            and facts.task.method == RECONFIGURE
+            and facts.task.state is TaskState.SUCCESS
+        ):
+            return facts.task
+        noted = set(facts.notes.values())
+        if any(
+            name in noted and request.status.state not in FINAL_STATES for name, request in requested.items()
+        ):
+            found = await link.recent_task(facts.moref, RECONFIGURE)
+            return found if isinstance(found, TaskFacts) else None
+        return None
+
+    def _claim_to(self, sight: Sight | Unknown | None, facts: VirtualMachine | None) -> dict[str, VMClaim]:
+        if facts is None or not isinstance(sight, Sight):
+            return {}
+        name = claim_name(sight.vcenter_uuid, facts.instance_uuid)
+        body = self._store.get("VMClaim", "", name)
+        return {name: VMClaim.of(body)} if body else {}
+
+    def _own_claim(self, namespace: str, name: str, vm: ManagedVM) -> VMClaim | None:
+        claims = [VMClaim.of(body) for body in self._store.by_index("VMClaim", "owner", (namespace, name))]
+        if vm.spec.vm.instance_uuid is not None:
+            claims = [claim for claim in claims if claim.spec.instance_uuid == vm.spec.vm.instance_uuid]
+        return min(claims, key=lambda claim: claim.metadata.name, default=None)
+
+    def _operator_requests(self, namespace: str, name: str) -> dict[str, ChangeRequest]:
+        bodies = self._store.by_index("ChangeRequest", "vm", (namespace, name))
+        found = (ChangeRequest.of(body) for body in bodies)
+        return {r.metadata.name: r for r in found if r.spec.origin is RecordOrigin.OPERATOR}
+
+    def _has_taken_effect(self, request: ChangeRequest) -> bool:
+        meant = request.spec.vm
+        if meant is None:
+            return False
+        for body in self._store.all("VCenter"):
+            link = self._view_of(body["metadata"]["name"])
+            facts = link.inventory.vm_by_uuid(meant.instance_uuid) if link else None
+            if facts is not None and request.metadata.name in facts.notes.values():
+                return True
+        return False
+
+    def _managed_clusters(self, name: str, link: View) -> Iterator[ClusterFacts]:
+        """Yield the clusters in which passes have met managed VMs."""
+        for moref in sorted(self._clusters.get(name, ())):
+            cluster = link.inventory.cluster(moref)
+            if cluster is not None:
+                yield cluster
+
+    def _levels(self) -> dict[str, ServiceLevelSpec]:
+        return {name: level.spec for name, level in self._all(ServiceLevel)}
+
+    def _customer(self, name: str) -> CustomerSpec | None:
+        found = self._one(Customer, name)
+        return found.spec if found else None
+
+    def _requesters(self, namespace: str) -> tuple[Requester, ...]:
+        found = self._one(CustomerContacts, SINGLETON, namespace)
+        return found.spec.requesters if found else ()
+
+    def _prices(self, customer: CustomerSpec | None) -> PriceBook | None:
+        found = self._one(PriceList, customer.price_list_ref.name) if customer else None
+        if found is None:
+            return None
+        rates = (
+            Rate(rate.from_, parse_minor(rate.hourly), rate.increment, rate.minimum)
+            for rate in found.spec.rates
+        )
+        return PriceBook(
+            name=found.metadata.name,
+            currency=found.spec.currency,
+            rates=tuple(sorted(rates, key=lambda rate: rate.valid_from)),
+            automated_work=found.spec.automated_work,
+        )
+
+    def _missing_policies(self) -> tuple[str, ...]:
+        missing: set[str] = set()
+        for kind, names in REQUIRED_BINDINGS.items():
+            missing |= names - {key.name for key in self._store.keys(kind)}
+        return tuple(sorted(missing))
+
+    def _is_ledger(self, namespace: str) -> bool:
+        body = self._store.get("Namespace", "", namespace)
+        return body is not None and LEDGER_LABEL in (body["metadata"].get("labels") or {})
+
+    def _all(self, model: type[R]) -> Iterator[tuple[str, R]]:
+        for key in self._store.keys(model.KIND.kind):
+            found = self._one(model, key.name, key.namespace)
+            if found is not None:
+                yield key.name, found
+
+    def _one(self, model: type[R], name: str, namespace: str = "") -> R | None:
+        """Return an object of the catalogue, parsed once per version: many VMs ask for the same few."""
+        kind = model.KIND.kind
+        body = self._store.get(kind, namespace, name)
+        if body is None:
+            return None
+        version = body["metadata"]["resourceVersion"]
+        held = self._catalogue.get((kind, namespace, name))
+        if held is None or held.version != version or not isinstance(held.model, model):
+            held = _Parsed(version, model.of(body))
+            self._catalogue[kind, namespace, name] = held
+        return held.model if isinstance(held.model, model) else None
+
+
+def _meant(sight: Sight | Unknown | None) -> VirtualMachine | None:
+    return (sight.by_uuid or sight.at_path) if isinstance(sight, Sight) else None
