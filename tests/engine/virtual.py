@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import functools
 import selectors
-from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
 
 
 class _Skipping(selectors.SelectSelector):
@@ -21,16 +24,14 @@ class _Skipping(selectors.SelectSelector):
                 "nothing is scheduled any more: the test waits for something that never happens"
             )
         self._loop.now += max(0.0, timeout)
-        self._loop.after_each_step()
         return super().select(0)
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """Runs timers in order at once; `now` is its clock and `after_each_step` sees every state between."""
+    """Runs timers in order at once; `now` is its clock."""
 
     def __init__(self) -> None:
         self.now = 1000.0
-        self.after_each_step: Callable[[], None] = lambda: None
         super().__init__(_Skipping(self))
 
     def time(self) -> float:
@@ -62,9 +63,9 @@ async def _unchanged(awaitable: Awaitable[None]) -> None:
     await awaitable
 
 
-async def until(condition: Callable[[], bool], seconds: float = 3600.0) -> None:
+async def until(condition: Callable[[], bool], seconds: float = 3600.0, every: float = 0.01) -> None:
     """Let the loop run until the condition holds; fails when it does not within so much virtual time."""
     deadline = clock() + seconds
     while not condition():
         assert clock() < deadline, "the condition never held"
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(every)
