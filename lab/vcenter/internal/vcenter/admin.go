@@ -88,11 +88,12 @@ func (v *VCenter) facts(vm *VM) VMFacts {
 		CPUHotAdd: *config.CpuHotAddEnabled, MemoryHotAdd: *config.MemoryHotAddEnabled,
 		Disks: []DiskFacts{}, ExtraConfig: map[string]string{}, ChangeVersion: config.ChangeVersion,
 		Heartbeat: string(vm.GuestHeartbeatStatus), Tools: vm.Guest.ToolsRunningStatus,
-		Protected: vm.Runtime.DasVmProtection.DasProtected, BootTime: vm.Runtime.BootTime,
+		BootTime:    vm.Runtime.BootTime,
 		GuestCPUMHz: quick.OverallCpuUsage, GuestMemory: quick.GuestMemoryUsage, GuestDisks: []GuestDisk{},
 		ShutdownSeconds: vm.shutdownSeconds, IgnoreShutdown: vm.ignoreShutdown, Snapshots: []string{},
 	}
 	facts.Host = v.name(*vm.Runtime.Host)
+	facts.Protected = vm.Runtime.DasVmProtection != nil && vm.Runtime.DasVmProtection.DasProtected
 	for _, disk := range vm.disks() {
 		facts.Disks = append(facts.Disks,
 			DiskFacts{disk.Key, *disk.UnitNumber, disk.CapacityInBytes / gib, disk.CapacityInBytes})

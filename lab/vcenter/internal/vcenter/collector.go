@@ -120,7 +120,8 @@ func (k *collector) next(version string, limit int) (*rawUpdateSet, Fault) {
 // waitFor answers as soon as there is something to tell, or with nothing when the time is up.
 func (v *VCenter) waitFor(c *Call, k *collector, req *types.WaitForUpdatesEx) (any, Fault) {
 	limit, deadline := waitOptions(req.Options)
-	cancelled := k.waiting()
+	cancelled, cancel := k.waiting()
+	defer cancel()
 	for {
 		set, fault := k.next(req.Version, limit)
 		if fault != nil {
@@ -134,7 +135,7 @@ func (v *VCenter) waitFor(c *Call, k *collector, req *types.WaitForUpdatesEx) (a
 			pause(v.closing, gather)
 		case <-deadline:
 			return nil, nil
-		case <-cancelled:
+		case <-cancelled.Done():
 			return nil, &types.RequestCanceled{}
 		case <-k.session.ended.Done():
 			return nil, notAuthenticated(c.This)
@@ -161,12 +162,12 @@ func waitOptions(options *types.WaitOptions) (limit int, deadline <-chan time.Ti
 }
 
 // waiting registers this wait as the one that CancelWaitForUpdates ends.
-func (k *collector) waiting() <-chan struct{} {
-	ctx, cancel := context.WithCancel(k.session.ended)
+func (k *collector) waiting() (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(context.Background())
 	k.dirtyMu.Lock()
 	defer k.dirtyMu.Unlock()
 	k.cancel = cancel
-	return ctx.Done()
+	return ctx, cancel
 }
 
 func (v *VCenter) collectorOf(c *Call) *collector {

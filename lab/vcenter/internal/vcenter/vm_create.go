@@ -39,6 +39,7 @@ func (v *VCenter) addVM(spec VMSpec) (*VM, error) {
 	vm := v.newVM(name, spec)
 	host := cluster.Host[len(v.vms)%len(cluster.Host)]
 	v.place(vm, host, cluster)
+	v.protect(vm)
 	v.vms[vm.Self] = vm
 	v.byUUID[vm.Config.InstanceUuid] = vm
 	v.adopt(folder, &vm.ManagedEntity)

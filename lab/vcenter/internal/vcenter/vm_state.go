@@ -115,11 +115,13 @@ func (v *VCenter) setTools(vm *VM, running bool) {
 	v.touch(vm.Self)
 }
 
-// protect derives HA protection: the cluster has HA on and the VM is on.
+// protect derives HA protection. It is unset where HA is off, and else true for a VM that is on.
 func (v *VCenter) protect(vm *VM) {
+	vm.Runtime.DasVmProtection = nil
 	config := v.haConfig(vm)
-	on := config != nil && config.DasConfig.Enabled != nil && *config.DasConfig.Enabled
-	vm.Runtime.DasVmProtection = &types.VirtualMachineRuntimeInfoDasProtectionState{DasProtected: on && vm.on()}
+	if config != nil && config.DasConfig.Enabled != nil && *config.DasConfig.Enabled {
+		vm.Runtime.DasVmProtection = &types.VirtualMachineRuntimeInfoDasProtectionState{DasProtected: vm.on()}
+	}
 }
 
 func (v *VCenter) clusterOf(vm *VM) *mo.ClusterComputeResource {
