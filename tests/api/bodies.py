@@ -47,7 +47,11 @@ def change_request(namespace: str, name: str, requested_by: str, **spec: Any) ->
 
 def work_entry(namespace: str, name: str, performed_by: str, **spec: Any) -> Object:
     """Return a quarter of an hour of work by `performed_by`, long ago."""
-    work = {"changeRequestRef": {"name": "request"}, "performedBy": performed_by, "activity": "Looked at the log."}
+    work = {
+        "changeRequestRef": {"name": "request"},
+        "performedBy": performed_by,
+        "activity": "Looked at the log.",
+    }
     work |= {"begin": "2026-01-05T09:00:00Z", "end": "2026-01-05T09:15:00Z"}
     return custom("WorkEntry", name, namespace, work | spec)
 
@@ -124,5 +128,8 @@ def price_list(name: str) -> Object:
 def vcenter(name: str, **spec: Any) -> Object:
     """Return a vCenter that nobody reaches."""
     return custom(
-        "VCenter", name, None, {"server": "vcenter.example", "credentialsSecretRef": {"name": "absent"}, **spec}
+        "VCenter",
+        name,
+        None,
+        {"server": "vcenter.example", "credentialsSecretRef": {"name": "absent"}, **spec},
     )

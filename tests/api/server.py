@@ -86,7 +86,9 @@ class Client:
             headers["Impersonate-Group"] = ",".join(groups)
         return replace(self, headers={**self.headers, **headers}, user=user)
 
-    def ask(self, method: str, path: str, body: Any = None, form: str = "application/json", **query: Any) -> Answer:
+    def ask(
+        self, method: str, path: str, body: Any = None, form: str = "application/json", **query: Any
+    ) -> Answer:
         """Send one request; `query` holds parameters such as dryRun='All'."""
         response = self.pool.request(
             method,
@@ -112,7 +114,9 @@ class Client:
         """PUT an object."""
         return self.ask("PUT", place(body) + subresource, body, **query)
 
-    def patch(self, body: Object, patch: Object | list[Object], subresource: str = "", **query: Any) -> Answer:
+    def patch(
+        self, body: Object, patch: Object | list[Object], subresource: str = "", **query: Any
+    ) -> Answer:
         """PATCH the object that `body` names: a mapping is a merge patch, a list a JSON patch."""
         form = JSON_PATCH if isinstance(patch, list) else MERGE
         return self.ask("PATCH", place(body) + subresource, patch, form, **query)
@@ -161,8 +165,7 @@ def connect(kubeconfig: Path) -> Client:
 def assert_refused(answer: Answer, *words: str) -> None:
     """Fail unless the answer is a refusal whose message holds all of `words`: the field, the clause, the way out."""
     assert answer.code in {403, 422}, (answer.code, answer.message or answer.body)
-    for word in words:
-        assert word in answer.message
+    assert [word for word in words if word not in answer.message] == [], answer.message
 
 
 def assert_done(answer: Answer) -> None:

@@ -79,7 +79,9 @@ def settle(admin: Client, name: str, **labels: str) -> Tenant:
     asked += [(role, "list", "changerequests") for role in (*PER_NAMESPACE, *FOR_ALL)]
     for role, verb, resource in asked:
         wait_until(
-            lambda question=(role, verb, resource): _may(tenant, *question), f"the rights of {role}", seconds=30
+            lambda question=(role, verb, resource): _may(tenant, *question),
+            f"the rights of {role}",
+            seconds=30,
         )
     return tenant
 
@@ -126,7 +128,9 @@ def _rights(tenant: Tenant) -> list[Object]:
     ]
 
 
-def _rbac(kind: str, name: str, namespace: str | None = None, *, role: str = "", user: str = "", **more: Any) -> Object:
+def _rbac(
+    kind: str, name: str, namespace: str | None = None, *, role: str = "", user: str = "", **more: Any
+) -> Object:
     api = "rbac.authorization.k8s.io"
     metadata = {"name": name, **({"namespace": namespace} if namespace else {})}
     body: Object = {"apiVersion": f"{api}/v1", "kind": kind, "metadata": metadata, **more}

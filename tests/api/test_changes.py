@@ -41,7 +41,9 @@ def changed(tenant, vm):
     ids=["memory", "cpus", "disk", "cpus null", "all null", "removed", "emptied"],
 )
 def test_a_change_of_configuration_needs_a_slip(tenant, vm, role, patch):
-    assert_refused(tenant.client(role).patch(vm, patch), "spec.change", "spec.resources", "clause 6.3", NEW_ID)
+    assert_refused(
+        tenant.client(role).patch(vm, patch), "spec.change", "spec.resources", "clause 6.3", NEW_ID
+    )
 
 
 @pytest.mark.parametrize("role", ["customer", "provider"])
@@ -96,7 +98,9 @@ def test_the_customers_pipeline_does_not_order_for_somebody_else(tenant, vm):
     assert_refused(answer, "spec.change.requestedBy", me, "chef@kunde-a.example", "clause 4", "verb attest")
 
 
-@pytest.mark.parametrize("twist", [str.upper, lambda me: f"{me} ", lambda me: f"{me}\u200b"], ids=["case", "space", "zero width"])
+@pytest.mark.parametrize(
+    "twist", [str.upper, lambda me: f"{me} ", lambda me: f"{me}\u200b"], ids=["case", "space", "zero width"]
+)
 def test_a_name_that_only_looks_like_mine_is_somebody_elses(tenant, vm, twist):
     answer = tenant.customer.patch(vm, grown(twist(tenant.user("customer"))))
     assert_refused(answer, "spec.change.requestedBy", "clause 4", "verb attest")

@@ -21,7 +21,15 @@ from tests.api.server import assert_done, assert_refused
 
 pytestmark = pytest.mark.lab
 
-WRONG_ZONES = ["Europe/Berln", "europe/berlin", "CEST5", "Local", "posix/Europe/Berlin", "right/Europe/Berlin", "+02"]
+WRONG_ZONES = [
+    "Europe/Berln",
+    "europe/berlin",
+    "CEST5",
+    "Local",
+    "posix/Europe/Berlin",
+    "right/Europe/Berlin",
+    "+02",
+]
 RIGHT_ZONES = ["Europe/Berlin", "UTC", "America/Argentina/Buenos_Aires", "Etc/GMT+1", "Asia/Kathmandu"]
 NIGHT = {"days": ["Sat", "Sun"], "start": "21:00", "end": "05:00"}
 MODELS = {kind.KIND.kind: kind for kind in KINDS}
@@ -35,7 +43,9 @@ def agreed(zone, *windows):
 @pytest.mark.parametrize("zone", WRONG_ZONES)
 def test_an_agreed_window_in_no_real_zone_is_refused(tenant, name, zone):
     answer = tenant.provider.create(managed_vm(tenant.namespace, name, **agreed(zone, NIGHT)))
-    assert_refused(answer, "spec.maintenance.agreed.timeZone", "clause 5.1", "write for example Europe/Berlin")
+    assert_refused(
+        answer, "spec.maintenance.agreed.timeZone", "clause 5.1", "write for example Europe/Berlin"
+    )
 
 
 @pytest.mark.parametrize("zone", WRONG_ZONES)
@@ -97,6 +107,13 @@ def _freezes(count):
     return {"freezes": [one] * count}
 
 
+def _rates(count):
+    body = price_list("prices")
+    first = body["spec"]["rates"][0]
+    body["spec"]["rates"] = [{**first, "from": f"{2000 + n}-01-01T00:00:00Z"} for n in range(count)]
+    return body
+
+
 LISTS = {
     "spec.orders": (16, lambda n: managed_vm("ns", "vm", orders=_orders(n))),
     "spec.resources.disks": (16, lambda n: managed_vm("ns", "vm", resources={"disks": _disks(n)})),
@@ -108,15 +125,8 @@ LISTS = {
         512,
         lambda n: vcenter("vc", grants=[{"namespace": "ns", "folder": f"/dc/{i}"} for i in range(n)]),
     ),
-    "spec.rates": (64, lambda n: _rates(n)),
+    "spec.rates": (64, _rates),
 }
-
-
-def _rates(count):
-    body = price_list("prices")
-    first = body["spec"]["rates"][0]
-    body["spec"]["rates"] = [{**first, "from": f"{2000 + n}-01-01T00:00:00Z"} for n in range(count)]
-    return body
 
 
 @pytest.mark.parametrize("field", LISTS)
@@ -161,8 +171,33 @@ INSTANTS = [
     "1767225600",
     "",
 ]
-DURATIONS = ["15m", "0s", "1h30m", "99999h", "100000h", "999999999999999h", "1m1h", "1.5h", "-5m", "5", "h", "5M", " 5m"]
-AMOUNTS = ["120.00", "0.00", "-1.00", "1.0", "1", "1e3", "999999999999.99", "9999999999999.99", "1,00", "\u0661.00"]
+DURATIONS = [
+    "15m",
+    "0s",
+    "1h30m",
+    "99999h",
+    "100000h",
+    "999999999999999h",
+    "1m1h",
+    "1.5h",
+    "-5m",
+    "5",
+    "h",
+    "5M",
+    " 5m",
+]
+AMOUNTS = [
+    "120.00",
+    "0.00",
+    "-1.00",
+    "1.0",
+    "1",
+    "1e3",
+    "999999999999.99",
+    "9999999999999.99",
+    "1,00",
+    "\u0661.00",
+]
 SIZES = ["4Gi", "0Gi", "1.5Gi", "4G", "4gi", "04Gi", "99999999999999Ti", "\u0664Gi"]
 PATHS = ["/a", "/a/b", "a/b", "/a/", "//a", "/", "/a/b/\n", "/Berlin/vm/\u00dcber uns/web 01"]
 

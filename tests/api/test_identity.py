@@ -94,5 +94,7 @@ def test_a_customer_cannot_point_at_a_secret_of_another_namespace_later(tenant, 
 
 @pytest.mark.parametrize("name_of_secret", ["other/guest", "../guest", "Guest", ""])
 def test_the_name_of_a_secret_is_a_name(tenant, vm, name_of_secret):
-    answer = tenant.customer.patch(vm, {"spec": {"guest": {"credentialsSecretRef": {"name": name_of_secret}}}})
+    answer = tenant.customer.patch(
+        vm, {"spec": {"guest": {"credentialsSecretRef": {"name": name_of_secret}}}}
+    )
     assert_refused(answer, "spec.guest.credentialsSecretRef.name")

@@ -14,7 +14,9 @@ NEXT = order("A-2", "professional", servicePackage="Advanced") | {"from": "2026-
 @pytest.mark.parametrize("level", ["professional", "premium"])
 def test_a_level_that_needs_a_package_is_refused_without_one(tenant, name, level):
     answer = tenant.provider.create(managed_vm(tenant.namespace, name, orders=[order("A-117", level)]))
-    assert_refused(answer, "spec.orders[A-117].servicePackage", level, "clause 1", "set it to Basic or Advanced")
+    assert_refused(
+        answer, "spec.orders[A-117].servicePackage", level, "clause 1", "set it to Basic or Advanced"
+    )
 
 
 @pytest.mark.parametrize("package", ["Basic", "Advanced"])
@@ -58,7 +60,9 @@ def test_a_package_of_null_is_none(tenant, name):
 def test_orders_that_overlap_are_refused(tenant, name):
     late = NEXT | {"from": "2026-05-31T23:59:59Z"}
     answer = tenant.provider.create(managed_vm(tenant.namespace, name, orders=[ENDED, late]))
-    assert_refused(answer, "spec.orders", "clause 1", "set `until` of the earlier order to the `from` of the later one")
+    assert_refused(
+        answer, "spec.orders", "clause 1", "set `until` of the earlier order to the `from` of the later one"
+    )
 
 
 def test_an_order_without_an_end_leaves_no_room_for_another(tenant, name):
@@ -106,7 +110,9 @@ def test_a_package_is_not_taken_from_an_order(tenant, name):
 @pytest.mark.parametrize("orders", [[NEXT], [order("A-1a")]], ids=["replaced", "renamed"])
 def test_an_order_is_never_removed(tenant, vm, orders):
     answer = tenant.provider.patch(vm, {"spec": {"orders": orders}})
-    assert_refused(answer, "spec.orders", "an order is never removed", "clause 1", "set its `until` to end it")
+    assert_refused(
+        answer, "spec.orders", "an order is never removed", "clause 1", "set its `until` to end it"
+    )
 
 
 @pytest.mark.parametrize(
@@ -150,7 +156,9 @@ def test_the_customer_does_not_agree_a_window_with_itself(tenant, vm):
     agreed = {"timeZone": "UTC", "agreedBy": "me", "agreedAt": "2026-01-01T00:00:00Z"}
     agreed["windows"] = [{"days": ["Mon"], "start": "00:00", "end": "00:00"}]
     patch = {"spec": {"maintenance": {"agreed": agreed}}}
-    assert_refused(tenant.customer.patch(vm, patch), "spec.maintenance", "clause 1", "update on managedvms/order")
+    assert_refused(
+        tenant.customer.patch(vm, patch), "spec.maintenance", "clause 1", "update on managedvms/order"
+    )
     assert_done(tenant.provider.patch(vm, patch))
 
 

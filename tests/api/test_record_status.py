@@ -1,0 +1,193 @@
+"""Clause 4: how far a request got is written by the operator alone, and only ever moves on."""
+
+import pytest
+
+from tests.api.bodies import change_request
+from tests.api.server import assert_done, assert_refused
+
+pytestmark = pytest.mark.lab
+
+ASSESSMENT = {
+    "clause": "6.3",
+    "billing": "Effort",
+    "reason": "a later change",
+    "assessedAt": "2026-01-05T10:00:00Z",
+}
+DONE_AT = "2026-01-05T11:00:00Z"
+
+
+def condition(kind, status="True"):
+    when = {"lastTransitionTime": "2026-01-05T10:00:00Z"}
+    return {"type": kind, "status": status, "reason": "Done", "message": "", **when}
+
+
+@pytest.fixture
+def record(tenant, name):
+    answer = tenant.operator.create(
+        change_request(tenant.namespace, f"op-{name}", "chef@x", origin="Operator")
+    )
+    assert_done(answer)
+    return answer.body
+
+
+@pytest.fixture
+def in_work(tenant, record):
+    status = {"state": "InWork", "assessment": ASSESSMENT, "startedAt": "2026-01-05T10:30:00Z"}
+    status["conditions"] = [condition("Succeeded", "Unknown"), condition("Reconciling")]
+    answer = tenant.operator.patch(record, {"status": status}, "/status")
+    assert_done(answer)
+    return answer.body
+
+
+@pytest.fixture
+def done(tenant, in_work):
+    status = {
+        "state": "Done",
+        "completedAt": DONE_AT,
+        "conditions": [condition("Succeeded"), condition("Reconciling")],
+    }
+    answer = tenant.operator.patch(in_work, {"status": status}, "/status")
+    assert_done(answer)
+    return answer.body
+
+
+@pytest.mark.parametrize("role", ["customer", "requester", "technician", "provider", "archiver", "auditor"])
+def test_no_role_of_people_writes_a_status(tenant, record, role):
+    answer = tenant.client(role).patch(record, {"status": {"state": "Done"}}, "/status")
+    assert_refused(answer, "cannot patch resource", "changerequests/status")
+
+
+@pytest.mark.parametrize("role", ["pipeline", "cluster-admin"])
+@pytest.mark.parametrize("form", ["merge", "json", "put", "apply"])
+def test_only_the_operator_writes_a_status_even_against_an_administrator(tenant, record, role, form):
+    client = tenant.client(role)
+    wanted = {**record, "status": {**record["status"], "state": "Refused"}}
+    match form:
+        case "merge":
+            answer = client.patch(record, {"status": {"state": "Refused"}}, "/status")
+        case "json":
+            answer = client.patch(
+                record, [{"op": "replace", "path": "/status/state", "value": "Refused"}], "/status"
+            )
+        case "put":
+            answer = client.replace(wanted, "/status")
+        case _:
+            bare = {key: wanted[key] for key in ("apiVersion", "kind", "spec", "status")}
+            bare["metadata"] = {key: record["metadata"][key] for key in ("name", "namespace")}
+            path_body = {**bare, "metadata": bare["metadata"]}
+            answer = client.ask(
+                "PATCH",
+                f"/apis/managedvm.dev/v1alpha1/namespaces/{tenant.namespace}/changerequests/"
+                f"{record['metadata']['name']}/status",
+                path_body,
+                "application/apply-patch+yaml",
+                fieldManager="forged",
+                force="true",
+            )
+    assert_refused(
+        answer, "only the operator writes the status of a record", "clause 4", "in a new ChangeRequest"
+    )
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        ["Held", "Scheduled", "InWork", "Done"],
+        ["InWork", "Done"],
+        ["Held", "Withdrawn"],
+        ["Refused"],
+    ],
+    ids="-".join,
+)
+def test_a_request_moves_on(tenant, record, path):
+    for state in path:
+        assert_done(tenant.operator.patch(record, {"status": {"state": state}}, "/status"))
+
+
+@pytest.mark.parametrize("state", ["Ordered", "Held", "Scheduled", None])
+def test_a_request_never_moves_back(tenant, in_work, state):
+    answer = tenant.operator.patch(in_work, {"status": {"state": state}}, "/status")
+    assert_refused(
+        answer, "status.state", "cannot go from InWork back", "clause 4", "write a new ChangeRequest"
+    )
+
+
+@pytest.mark.parametrize("state", ["Ordered", "InWork", "Withdrawn", "Refused"])
+def test_a_final_state_is_final(tenant, done, state):
+    answer = tenant.operator.patch(done, {"status": {"state": state}}, "/status")
+    assert_refused(answer, "status.state", "cannot go from Done back", "clause 4")
+
+
+@pytest.mark.parametrize(
+    "patch",
+    [
+        {"status": None},
+        [{"op": "remove", "path": "/status"}],
+        [{"op": "replace", "path": "/status", "value": {}}],
+    ],
+    ids=["null", "removed", "emptied"],
+)
+def test_a_status_is_not_taken_away(tenant, in_work, patch):
+    assert_refused(
+        tenant.operator.patch(in_work, patch, "/status"), "status.state", "clause 4: a record only advances"
+    )
+
+
+@pytest.mark.parametrize("path", ["assessment", "startedAt", "completedAt"])
+def test_what_is_written_once_is_not_taken_away(tenant, done, path):
+    for patch in ({"status": {path: None}}, [{"op": "remove", "path": f"/status/{path}"}]):
+        answer = tenant.operator.patch(done, patch, "/status")
+        assert_refused(answer, f"status.{path}", "is written once", "clause 4")
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("assessment", {"billing": "Included"}),
+        ("assessment", {"assessedAt": DONE_AT}),
+        ("startedAt", DONE_AT),
+        ("completedAt", "2026-01-05T12:00:00Z"),
+    ],
+)
+def test_what_is_written_once_is_not_rewritten(tenant, done, path, value):
+    answer = tenant.operator.patch(done, {"status": {path: value}}, "/status")
+    assert_refused(answer, f"status.{path}", "is written once", "clause 4")
+
+
+@pytest.mark.parametrize(
+    "conditions", [None, [], [condition("Reconciling")]], ids=["null", "emptied", "shortened"]
+)
+def test_no_condition_is_taken_away(tenant, in_work, conditions):
+    answer = tenant.operator.patch(in_work, {"status": {"conditions": conditions}}, "/status")
+    assert_refused(answer, "status.conditions", "never taken away", "clause 4", "change its status instead")
+
+
+@pytest.mark.parametrize("status", ["False", "Unknown"])
+def test_success_is_final(tenant, done, status):
+    conditions = [condition("Succeeded", status), condition("Reconciling")]
+    answer = tenant.operator.patch(done, {"status": {"conditions": conditions}}, "/status")
+    assert_refused(answer, "status.conditions[Succeeded]", "is final", "clause 4")
+
+
+def test_other_conditions_come_and_change(tenant, done):
+    conditions = [condition("Succeeded"), condition("Reconciling", "False"), condition("Billed")]
+    assert_done(tenant.operator.patch(done, {"status": {"conditions": conditions}}, "/status"))
+
+
+def test_a_status_request_changes_neither_spec_nor_metadata(tenant, record):
+    patch = {
+        "spec": {"requestedBy": "me@x"},
+        "metadata": {"labels": {"paid": "true"}},
+        "status": {"state": "Held"},
+    }
+    answer = tenant.operator.patch(record, patch, "/status")
+    assert_done(answer)
+    assert answer.body["spec"] == record["spec"]
+    assert "labels" not in answer.metadata
+    assert answer.annotations == record["metadata"]["annotations"]
+
+
+def test_a_record_request_does_not_change_the_status(tenant, record):
+    answer = tenant.admin.patch(record, {"status": {"state": "Done"}})
+    assert_done(answer)
+    assert answer.body["status"] == record["status"]
