@@ -1,0 +1,188 @@
+"""The `vsphere` port: what may be asked of a vCenter, and the hand that asks it. Nothing here waits for a task.
+
+A task that was started is seen running, and ended, in the inventory.
+"""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, TypeVar
+
+from pyVmomi import vim
+
+from managedvm.engine.budget import Budget
+from managedvm.errors import BusyError, ManagedVMError
+from managedvm.planning.actions import (
+    ConfigureClusterHighAvailability,
+    OverrideHighAvailability,
+    Reconfigure,
+)
+from managedvm.planning.observed import RECONFIGURE, TaskFacts, TaskState, Unknown
+from managedvm.world.vsphere.connection import Server, Session
+from managedvm.world.vsphere.faults import named
+from managedvm.world.vsphere.inventory import Inventory, OnChange
+from managedvm.world.vsphere.reads import devices_of, latest_task
+from managedvm.world.vsphere.specs import cluster_spec, override_spec, reconfigure_spec
+from managedvm.world.vsphere.stream import Stream, StreamTiming
+from managedvm.world.vsphere.tasks import Owner
+
+T = TypeVar("T")
+
+RECONFIGURE_CLUSTER = "ReconfigureComputeResource_Task"
+POWER_ON = "PowerOnVM_Task"
+
+_THREADS = 4
+"""Calls on their way at one time. Each takes milliseconds: tasks run in vCenter, not here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How long the port waits, in seconds."""
+
+    request_seconds: float = 30.0
+    """One call, until its outcome counts as unknown."""
+    slot_seconds: float = 10.0
+    """For a slot of the budget, until vCenter counts as busy."""
+    close_seconds: float = 3.0
+    """For the sessions to end. What takes longer is left to expire."""
+    stream: StreamTiming = field(default_factory=StreamTiming)
+
+
+class PyVmomiVSphere:
+    """One vCenter: an inventory that follows it, and orders to it. All methods belong to the loop's thread.
+
+    `budget` limits the tasks of ours that run in it at one time, by its name. `may_act` is asked, in another thread,
+    right before each order leaves. Orders raise errors of `managedvm.errors`; UnknownOutcomeError means: sent, but no
+    answer came.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        server: Server,
+        *,
+        may_act: Callable[[], bool],
+        on_change: OnChange,
+        now: Callable[[], datetime],
+        budget: Budget[str],
+        timing: Timing | None = None,
+    ) -> None:
+        self._name = name
+        self._may_act = may_act
+        self._now = now
+        self._budget = budget
+        self._timing = timing or Timing()
+        self._loop = asyncio.get_running_loop()
+        self._executor = ThreadPoolExecutor(_THREADS, thread_name_prefix=f"vsphere-{name}")
+        self._closing: set[asyncio.Task[None]] = set()
+        self.inventory = Inventory(now, on_change)
+        stream = self._timing.stream
+        self._calls = Session(server, self._timing.request_seconds)
+        self._stream = Stream(
+            name,
+            Session(server, stream.wait_seconds + stream.grace_seconds),
+            self.inventory,
+            self._loop,
+            stream,
+        )
+
+    def start(self) -> None:
+        """Start following the vCenter."""
+        self._stream.start()
+
+    async def close(self) -> None:
+        """Stop following it and end both sessions, as far as it can be reached in time."""
+        seconds = self._timing.close_seconds
+        ending = asyncio.gather(
+            self._in_thread(self._stream.stop, seconds),
+            self._in_thread(self._calls.close),
+            return_exceptions=True,
+        )
+        await asyncio.wait((ending,), timeout=seconds)
+        self._executor.shutdown(wait=False, cancel_futures=True)
+
+    async def override_high_availability(self, action: OverrideHighAvailability) -> None:
+        """Start setting the HA override of one VM; `VirtualMachine.ha_task` shows the task."""
+
+        def call() -> Any:
+            cluster = vim.ClusterComputeResource(action.cluster, self._calls.stub)
+            spec = override_spec(action, self._calls.stub)
+            return cluster.ReconfigureComputeResource_Task(spec=spec, modify=True)
+
+        await self._start(RECONFIGURE_CLUSTER, Owner(action.vm, is_override=True), lambda: self._order(call))
+
+    async def configure_cluster(self, action: ConfigureClusterHighAvailability) -> None:
+        """Start setting cluster-wide HA options; `ClusterFacts.task` shows the task."""
+
+        def call() -> Any:
+            cluster = vim.ClusterComputeResource(action.cluster, self._calls.stub)
+            return cluster.ReconfigureComputeResource_Task(spec=cluster_spec(action), modify=True)
+
+        await self._start(RECONFIGURE_CLUSTER, Owner(action.cluster), lambda: self._order(call))
+
+    async def reconfigure(self, action: Reconfigure) -> None:
+        """Start reconfiguring a VM, unless it changed meanwhile; `VirtualMachine.task` shows the task."""
+
+        def send() -> Any:
+            devices = devices_of(self._calls, action.vm) if action.disks else []
+            spec = reconfigure_spec(action, devices)
+            return self._order(lambda: vim.VirtualMachine(action.vm, self._calls.stub).ReconfigVM_Task(spec))
+
+        await self._start(RECONFIGURE, Owner(action.vm), send)
+
+    async def power_on(self, vm: str) -> None:
+        """Start powering a VM on; `VirtualMachine.task` shows the task."""
+
+        def call() -> Any:
+            return vim.VirtualMachine(vm, self._calls.stub).PowerOnVM_Task(None)
+
+        await self._start(POWER_ON, Owner(vm), lambda: self._order(call))
+
+    async def shut_down_guest(self, vm: str) -> None:
+        """Ask the guest to shut down; its power state shows whether it does."""
+
+        def call() -> None:
+            vim.VirtualMachine(vm, self._calls.stub).ShutdownGuest()
+
+        await self._in_thread(lambda: self._order(call))
+
+    async def recent_task(self, vm: str, method: str) -> TaskFacts | Unknown | None:
+        """Read the VM's latest task of ours of this method from the server; None where it remembers none."""
+        try:
+            return await self._in_thread(lambda: latest_task(self._calls, vm, method))
+        except ManagedVMError as error:
+            return Unknown(str(error))
+
+    async def _start(self, method: str, owner: Owner, send: Callable[[], Any]) -> None:
+        """Start a task with one slot of the budget, which it holds until it has ended."""
+        running = self.inventory.tasks.latest(owner)
+        if running is not None and running.is_running:
+            raise BusyError(f"vCenter is still at {running.moref}, which we started before")
+        async with AsyncExitStack() as slot:
+            try:
+                async with asyncio.timeout(self._timing.slot_seconds):
+                    await slot.enter_async_context(self._budget.slot(self._name))
+            except TimeoutError:
+                raise BusyError(
+                    f"as many tasks of ours as may run in vCenter {self._name} are running"
+                ) from None
+            task: Any = await self._in_thread(send)
+            _, moref = named(task)
+            kept = slot.pop_all()
+            facts = TaskFacts(moref=moref, method=method, state=TaskState.QUEUED, queued_at=self._now())
+            self.inventory.tasks.start(facts, owner, lambda: self._release(kept))
+            await self._in_thread(lambda: self._stream.follow(moref))
+
+    def _release(self, slot: AsyncExitStack) -> None:
+        closing = self._loop.create_task(slot.aclose())
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
+
+    def _order(self, call: Callable[[], T]) -> T:
+        return self._calls.order(call, self._may_act)
+
+    async def _in_thread(self, call: Callable[..., T], *args: Any) -> T:
+        return await self._loop.run_in_executor(self._executor, call, *args)
