@@ -57,6 +57,14 @@ func escape(text string) string {
 	return out.String()
 }
 
+// The encoder declares the schema's namespace anew wherever a type is named. The envelope declares
+// it once, and without the repetition answers are a third shorter. In text a quote is escaped, so
+// only attributes are ever replaced.
+var shorten = strings.NewReplacer(
+	` xmlns:_XMLSchema-instance="http://www.w3.org/2001/XMLSchema-instance"`, "",
+	` _XMLSchema-instance:type="`, ` xsi:type="`,
+)
+
 type holder struct {
 	Val any `xml:"val,typeattr"`
 }
@@ -70,7 +78,7 @@ func reflected(v any) (string, error) {
 	if err := enc.Flush(); err != nil {
 		return "", err
 	}
-	text := out.String()
+	text := shorten.Replace(out.String())
 	return text[len("<h>") : len(text)-len("</h>")], nil
 }
 
