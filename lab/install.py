@@ -6,8 +6,10 @@ The control plane knows nothing of us; whatever a user's cluster would get, the 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from lab import kube
+from lab.facts import VCENTER
 from lab.paths import ROOT
 
 if TYPE_CHECKING:
@@ -32,6 +34,8 @@ def product(lab: Lab) -> None:
     overlay = next(path for path in _OVERLAYS if (path / "kustomization.yaml").is_file())
     cluster.run("apply", "--server-side", "--force-conflicts", f"--kustomize={overlay}")
     credentials(cluster, lab)
+    if VCENTER in lab.daemons:
+        vcenter(cluster, lab)
 
 
 def namespace(cluster: Kube) -> None:
@@ -64,3 +68,22 @@ def credentials(cluster: Kube, lab: Lab) -> None:
         },
     }
     cluster.apply(secret)
+
+
+def vcenter(cluster: Kube, lab: Lab) -> None:
+    """Declare the lab's vCenter, with everything allowed and a folder granted to each namespace of the samples."""
+    grants = [{"namespace": name, "folder": f"/Berlin/vm/{name}"} for name in ("kunde-a", "kunde-b")]
+    cluster.apply(
+        {
+            "apiVersion": "managedvm.dev/v1alpha1",
+            "kind": "VCenter",
+            "metadata": {"name": "berlin"},
+            "spec": {
+                "server": urlsplit(lab.vcenter_url).netloc,
+                "credentialsSecretRef": {"name": VCENTER_SECRET},
+                "maximumMode": "Enforce",
+                "clusterSettings": "Enforce",
+                "grants": grants,
+            },
+        }
+    )

@@ -23,14 +23,14 @@ from managedvm.engine.replica import Replica
 from managedvm.engine.store import Store
 from managedvm.errors import StalledError, WaitingError
 from managedvm.metrics import Metrics
-from managedvm.reconcile import ACTING, VM, Reconciler
+from managedvm.reconcile import ACTING, VCENTER, VM, Reconciler
 from managedvm.settings import Settings
+from managedvm.telling import Telling
 from managedvm.wiring import INDEXES, affected, affected_by_inventory, affected_by_vcenter
 from managedvm.world import http
 from managedvm.world.kube import ENDPOINTS, HttpKube, Object
 from managedvm.world.leases import KubeLease
 from managedvm.world.observe import Observer
-from managedvm.world.telling import Telling
 from managedvm.world.vcenters import VCenters
 
 if TYPE_CHECKING:
@@ -65,7 +65,8 @@ class Operator:
             clock=utc_now,
             may_act=self.elector.may_act,
             on_vms=self._on_inventory,
-            on_health=self._on_vcenter,
+            on_vcenter=self._on_vcenter,
+            on_all_vms=self._on_all_vms,
         )
         self._reconciler = Reconciler(
             store=self.store,
@@ -184,8 +185,11 @@ class Operator:
         for key, lane in affected_by_inventory(self.store, vcenter, names):
             self.passes.offer(key, lane)
 
-    def _on_vcenter(self, vcenter: str) -> None:
-        for key, lane in affected_by_vcenter(self.store, vcenter):
+    def _on_vcenter(self, name: str) -> None:
+        self.passes.offer(ObjectKey(VCENTER, "", name), Lane.DRIFT)
+
+    def _on_all_vms(self, name: str) -> None:
+        for key, lane in affected_by_vcenter(self.store, name):
             self.passes.offer(key, lane)
 
     def _keys(self) -> list[ObjectKey]:

@@ -100,8 +100,7 @@ def affected_by_inventory(store: Store, vcenter: str, names: Iterable[str]) -> W
 
 
 def affected_by_vcenter(store: Store, vcenter: str) -> Wanted:
-    """Yield the passes that a VCenter's coming or going asks for."""
-    yield ObjectKey("VCenter", "", vcenter), Lane.DRIFT
+    """Yield the passes of the VMs that a VCenter's coming or going asks for."""
     yield from ((vm, Lane.DRIFT) for vm in _managed_vms(store, "vcenter", vcenter))
 
 

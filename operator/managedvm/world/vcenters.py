@@ -1,0 +1,276 @@
+"""The vCenters that are followed: one link per VCenter object, with its credentials, its inventory and its calls.
+
+A link lives as long as its VCenter; it reads its Secret when it connects, and again while the credentials are refused,
+so that a rotated password needs no restart. An outage is told to people at once for the VCenter, and for its VMs only
+when it lasts: it may concern ten thousand of them.
+"""
+
+import asyncio
+import logging
+from base64 import b64decode
+from binascii import Error as Base64Error
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime, timedelta
+
+from pydantic import SecretStr
+
+from managedvm.api.vcenter import VCenter, VCenterSpec
+from managedvm.engine.budget import Budget
+from managedvm.errors import InvalidCredentialsError, ManagedVMError
+from managedvm.logs import redaction
+from managedvm.planning import vcenter as planning
+from managedvm.planning.findings import Reason
+from managedvm.planning.observed import TaskFacts, Unknown
+from managedvm.world.kube import Kube, NotFoundError, Object
+from managedvm.world.vsphere.connection import Server
+from managedvm.world.vsphere.health import Healthy, InventoryHealth, Unreachable
+from managedvm.world.vsphere.inventory import Inventory
+from managedvm.world.vsphere.port import PyVmomiVSphere
+
+logger = logging.getLogger(__name__)
+
+OUTAGE_IS_TOLD_AFTER = timedelta(seconds=60)
+CREDENTIALS_ARE_READ_AGAIN_AFTER = timedelta(seconds=30)
+
+_HTTPS = 443
+_FOR_PEOPLE = {
+    reason.word: reason
+    for reason in (Reason.NO_PERMISSION, Reason.INVALID_CREDENTIALS, Reason.TLS_NOT_TRUSTED)
+}
+
+OnVMs = Callable[[str, Iterable[str]], None]
+"""Told of the VCenter's name, and of UUIDs and paths of VMs that have changed."""
+
+OnVCenter = Callable[[str], None]
+"""Told of the VCenter's name."""
+
+
+class Link:
+    """One vCenter as passes see it."""
+
+    def __init__(self, name: str, spec: VCenterSpec, owner: "VCenters") -> None:
+        self._name = name
+        self.spec = spec
+        self._owner = owner
+        self._vsphere: PyVmomiVSphere | None = None
+        self._trouble: planning.Trouble | None = None
+        self._was: type | None = None
+        self._outage: asyncio.TimerHandle | None = None
+        self._password = SecretStr("")
+        self.settled = asyncio.Event()
+        self._task = asyncio.create_task(self._run(), name=f"vcenter-{name}")
+
+    @property
+    def connection(self) -> planning.Connection | planning.Trouble | Unknown:
+        """Whether the vCenter can be seen, and who it is."""
+        if self._trouble is not None:
+            return self._trouble
+        match self._vsphere.inventory.health if self._vsphere else None:
+            case Healthy(vcenter_uuid=uuid, product=product):
+                return planning.Connection(uuid, product)
+            case Unreachable(reason=word, message=message) if word in _FOR_PEOPLE:
+                return planning.Trouble(_FOR_PEOPLE[word], message)
+            case Unreachable(message=message, since=since):
+                return Unknown(f"not reachable since {since:%Y-%m-%dT%H:%M:%SZ}: {message}")
+            case _:
+                return Unknown("its inventory is being read")
+
+    @property
+    def inventory(self) -> Inventory:
+        """What the vCenter holds, as far as it was seen."""
+        if self._vsphere is None:
+            raise RuntimeError("asked for an inventory without a connection")
+        return self._vsphere.inventory
+
+    @property
+    def calls(self) -> PyVmomiVSphere | None:
+        """The port to act through, while there is one."""
+        return self._vsphere
+
+    async def recent_task(self, vm: str, method: str) -> TaskFacts | Unknown | None:
+        """Read the VM's latest task of ours of this method."""
+        return await self._vsphere.recent_task(vm, method) if self._vsphere else Unknown("not connected")
+
+    async def close(self) -> None:
+        """End the link and its sessions."""
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+        if self._outage is not None:
+            self._outage.cancel()
+        if self._vsphere is not None:
+            await self._vsphere.close()
+
+    async def _run(self) -> None:
+        """Connect, and connect anew when other credentials may help."""
+        while True:
+            try:
+                await self._connect()
+            except ManagedVMError as error:
+                self._be_in_trouble(error)
+            except Exception:
+                logger.exception("Connecting VCenter %s met a bug; it is tried again", self._name)
+            await asyncio.sleep(CREDENTIALS_ARE_READ_AGAIN_AFTER.total_seconds())
+
+    async def _connect(self) -> None:
+        if self._vsphere is not None and not isinstance(self.connection, planning.Trouble):
+            return
+        server = await self._server()
+        if self._vsphere is not None and server.password == self._password:
+            return
+        if self._vsphere is not None:
+            await self._vsphere.close()
+        self._trouble, self._password = None, server.password
+        self._vsphere = PyVmomiVSphere(
+            self._name,
+            server,
+            may_act=self._owner.may_act,
+            on_change=self._on_change,
+            now=self._owner.clock,
+            budget=Budget(self.spec.budget.concurrent_tasks),
+        )
+        self._vsphere.start()
+
+    async def _server(self) -> Server:
+        name = self.spec.credentials_secret_ref.name
+        try:
+            secret = await self._owner.kube.get("Secret", self._owner.namespace, name)
+        except NotFoundError:
+            raise InvalidCredentialsError(
+                f"Secret {self._owner.namespace}/{name} is missing. Create it with username, password and ca.crt"
+            ) from None
+        username, password = _value(secret, "username"), _value(secret, "password")
+        if not username or not password:
+            raise InvalidCredentialsError(
+                f"Secret {self._owner.namespace}/{name} needs the keys username and password"
+            )
+        redaction.register(password)
+        host, _, port = self.spec.server.partition(":")
+        return Server(
+            host=host,
+            port=int(port or _HTTPS),
+            username=username,
+            password=SecretStr(password),
+            ca=_value(secret, self.spec.tls.ca_key) or None,
+        )
+
+    def _be_in_trouble(self, error: ManagedVMError) -> None:
+        is_missing = isinstance(error, InvalidCredentialsError)
+        self._trouble = planning.Trouble(
+            Reason.CREDENTIALS_MISSING if is_missing else Reason.WAITING, str(error)
+        )
+        logger.warning("VCenter %s: %s", self._name, error)
+        self.settled.set()
+        self._owner.on_vcenter(self._name)
+
+    def _on_change(self, vms: set[str], clusters: set[str], health: InventoryHealth) -> None:
+        """Take notice of a page of changes; called on the loop."""
+        became, self._was = type(health) is not self._was, type(health)
+        if became and isinstance(health, Unreachable):
+            self.settled.set()
+            logger.warning("VCenter %s is not reachable: %s", self._name, health.message)
+            self._owner.on_vcenter(self._name)
+            self._tell_outage_later()
+        elif became and isinstance(health, Healthy):
+            self.settled.set()
+            logger.info("VCenter %s is connected: %d VMs", self._name, len(self.inventory))
+            self._owner.on_vcenter(self._name)
+            self._owner.on_all_vms(self._name)
+        elif clusters:
+            self._owner.on_vcenter(self._name)
+            self._owner.on_all_vms(self._name)
+        if vms and isinstance(health, Healthy):
+            self._owner.on_vms(self._name, self._names(vms))
+
+    def _tell_outage_later(self) -> None:
+        def tell() -> None:
+            if isinstance(self.inventory.health, Unreachable):
+                self._owner.on_all_vms(self._name)
+
+        if self._outage is not None:
+            self._outage.cancel()
+        self._outage = asyncio.get_running_loop().call_later(OUTAGE_IS_TOLD_AFTER.total_seconds(), tell)
+
+    def _names(self, vms: set[str]) -> Iterator[str]:
+        for uuid in vms:
+            yield uuid
+            facts = self.inventory.vm_by_uuid(uuid)
+            if facts is not None:
+                yield facts.path
+
+
+class VCenters:
+    """All links of this process, by the name of their VCenter."""
+
+    def __init__(
+        self,
+        kube: Kube,
+        *,
+        namespace: str,
+        clock: Callable[[], datetime],
+        may_act: Callable[[], bool],
+        on_vms: OnVMs,
+        on_vcenter: OnVCenter,
+        on_all_vms: OnVCenter,
+    ) -> None:
+        self.kube = kube
+        self.namespace = namespace
+        self.clock = clock
+        self.may_act = may_act
+        self.on_vms = on_vms
+        self.on_vcenter = on_vcenter
+        self.on_all_vms = on_all_vms
+        self._links: dict[str, Link] = {}
+        self._closing: set[asyncio.Task[None]] = set()
+
+    def follow(self, name: str, body: Object | None) -> None:
+        """Follow a VCenter as it stands now: connect it, connect it anew when its address changed, or let it go."""
+        spec = VCenter.of(body).spec if body is not None else None
+        link = self._links.get(name)
+        if link is not None and spec is not None and _address(link.spec) == _address(spec):
+            return
+        if link is not None:
+            closing = asyncio.create_task(self._links.pop(name).close())
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
+        if spec is not None:
+            self._links[name] = Link(name, spec, self)
+
+    def view(self, name: str) -> Link | None:
+        """Return the link of a VCenter, None where there is none."""
+        return self._links.get(name)
+
+    def calls(self, name: str) -> PyVmomiVSphere | None:
+        """Return the port to act through, None where there is none."""
+        link = self._links.get(name)
+        return link.calls if link else None
+
+    def states(self) -> Iterator[tuple[str, bool]]:
+        """Yield each VCenter and whether it is connected."""
+        return (
+            (name, isinstance(link.connection, planning.Connection)) for name, link in self._links.items()
+        )
+
+    async def settled(self, seconds: float) -> None:
+        """Wait until each link knows its inventory or its trouble, but no longer than `seconds`."""
+        waits = [asyncio.create_task(link.settled.wait()) for link in self._links.values()]
+        if waits:
+            _, pending = await asyncio.wait(waits, timeout=seconds)
+            for wait in pending:
+                wait.cancel()
+
+    async def close(self) -> None:
+        """End all links."""
+        await asyncio.gather(*(link.close() for link in self._links.values()), *self._closing)
+        self._links.clear()
+
+
+def _address(spec: VCenterSpec) -> tuple[object, ...]:
+    return spec.server, spec.credentials_secret_ref, spec.tls, spec.budget
+
+
+def _value(secret: Object, key: str) -> str:
+    """Return a value of a Secret, empty where it is missing or no text."""
+    try:
+        return b64decode((secret.get("data") or {}).get(key, ""), validate=True).decode().strip()
+    except (Base64Error, UnicodeDecodeError):
+        return ""
