@@ -160,6 +160,17 @@ def test_forgetting_a_key_ends_its_rest_and_starts_its_failures_anew(queue, hand
     assert queue.retry("web", Lane.DRIFT) == first
 
 
+def test_a_rest_that_was_forgotten_does_not_shorten_the_next(queue, hand):
+    queue.add_after("web", 5, Lane.DRIFT)
+    queue.forget("web")
+    queue.add_after("web", 20, Lane.DRIFT)
+    hand.now += 10
+
+    assert queue.take() is None
+    hand.now += 10
+    assert queue.take().key == "web"
+
+
 def test_keys_that_fail_together_do_not_return_together(queue):
     rests = {queue.retry(("VM", f"web-{i}"), Lane.DRIFT) for i in range(1000)}
 
@@ -206,6 +217,20 @@ async def test_a_key_is_not_lost_with_the_worker_that_was_woken_for_it():
 
     async with asyncio.timeout(1):
         assert (await other).key == "web"
+
+
+@virtual
+async def test_a_person_gets_the_worker_that_serves_nobody_else():
+    queue = KeyedQueue(clock)
+    wide = asyncio.create_task(queue.get())
+    await asyncio.sleep(1)
+    narrow = asyncio.create_task(queue.get(Lane.PERSON))
+    await asyncio.sleep(1)
+    queue.add("person", Lane.PERSON)
+
+    assert (await narrow).key == "person"
+    assert not wide.done()
+    wide.cancel()
 
 
 @virtual

@@ -167,7 +167,7 @@ class Passes(Generic[K]):
         `keys` is called in the moment in which offers begin to count, so that none falls between. An error
         that ends a worker all the same is raised, so that it cannot go unnoticed.
         """
-        self.active = not self._stopping
+        self.active = True
         self._last_end = self._clock()
         for key in sorted(keys(), key=repr):
             self._queue.add(key, Lane.RESYNC)
