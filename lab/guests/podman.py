@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import resource
 import subprocess
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LABEL = "managedvm.dev/lab"
+NETWORK = "managedvm-lab"
 _MOST_FILES = 1_048_576
 _MOST_PROCESSES = 32_768  # podman bounds itself so, and a guest cannot have more than podman
 
@@ -26,6 +28,13 @@ class Podman:
     directory: Path
     run: Path
     """Short, because a Unix socket's path is bounded, and emptied by a reboot, which podman relies on."""
+    key: str
+    """Tells this lab from others on the machine: at least 8 hexadecimal digits."""
+
+    @property
+    def subnet(self) -> str:
+        """The guests' addresses. By itself podman would give two labs the same, and the same bridge."""
+        return f"10.{128 + int(self.key[:2], 16) % 64}.{int(self.key[2:4], 16)}.0/24"
 
     def environment(self) -> dict[str, str]:
         """Return the variables that point podman here."""
@@ -41,6 +50,9 @@ class Podman:
         storage = {"driver": "vfs", "graphroot": self.directory / "storage", "runroot": self.run / "root"}
         lines = [f"{name} = {json.dumps(str(value))}" for name, value in storage.items()]
         (self.directory / "storage.conf").write_text("\n".join(["[storage]", *lines, ""]))
+        networks = self.directory / "networks"
+        networks.mkdir(exist_ok=True)
+        (networks / f"{NETWORK}.json").write_text(json.dumps(self.network(), indent=1))
 
     def containers_conf(self, limits: dict[str, int]) -> str:
         """Return containers.conf. Each setting that is not a path avoids a failure that was seen."""
@@ -65,6 +77,21 @@ class Podman:
                 "",
             ]
         )
+
+    def network(self) -> dict[str, object]:
+        """Return the network in netavark's own words: podman's command cannot name the bridge."""
+        gateway = self.subnet.replace(".0/24", ".1")
+        return {
+            "name": NETWORK,
+            "id": hashlib.sha256(self.key.encode()).hexdigest(),
+            "driver": "bridge",
+            "network_interface": f"mvm{self.key[:8]}",
+            "subnets": [{"subnet": self.subnet, "gateway": gateway}],
+            "ipv6_enabled": False,
+            "internal": False,
+            "dns_enabled": False,
+            "ipam_options": {"driver": "host-local"},
+        }
 
     def __call__(self, *arguments: str) -> str:
         """Run podman and return its output.

@@ -12,7 +12,7 @@ from pathlib import Path
 from lab import golang
 from lab.errors import LabError
 from lab.guests import host, image
-from lab.guests.podman import LABEL, Podman
+from lab.guests.podman import LABEL, NETWORK, Podman
 from lab.locks import exclusive
 from lab.paths import ROOT, cache_directory, lab_directory
 from lab.provision import digest, is_input
@@ -48,7 +48,8 @@ def prepare(directory: Path | None = None) -> Path | None:
     facts = {
         "podman": str(host.program("podman")),
         "environment": podman.environment(),
-        "network": "managedvm-lab",
+        "network": NETWORK,
+        "subnet": podman.subnet,
         "label": f"{LABEL}={_key(directory)}",
         "tools": str(tools()),
         "state": str(_home(directory) / "disks"),
@@ -61,7 +62,7 @@ def prepare(directory: Path | None = None) -> Path | None:
 
 def engine(directory: Path) -> Podman:
     """Return the container engine of the lab in `directory`."""
-    return Podman(_home(directory) / "podman", _RUN / _key(directory))
+    return Podman(_home(directory) / "podman", _RUN / _key(directory), _key(directory))
 
 
 def tools() -> Path:
@@ -104,8 +105,6 @@ def clean(directory: Path | None = None) -> None:
         )
         for name in names.split():
             podman("rm", "--force", "--time", "0", name)
-        if "managedvm-lab" in podman("network", "ls", "--format", "{{.Name}}").split():
-            podman("network", "rm", "managedvm-lab")
     for point in mounts_below(home):
         _unmount(point)
     for left in (home, podman.run):

@@ -63,7 +63,7 @@ def test_mounts_are_undone_from_the_deepest():
 
 
 def test_podman_keeps_to_directories_of_the_lab(tmp_path):
-    podman = Podman(tmp_path / "podman", tmp_path / "run")
+    podman = Podman(tmp_path / "podman", tmp_path / "run", "0123456789ab")
     podman.configure()
     files = [Path(path) for path in podman.environment().values()]
     assert all(path.is_relative_to(tmp_path) for path in files)
@@ -76,6 +76,8 @@ def test_two_labs_share_no_container_and_no_disk(tmp_path):
     one, other = settings.engine(tmp_path / "one"), settings.engine(tmp_path / "other")
     assert one.directory != other.directory
     assert one.run != other.run
+    assert one.subnet != other.subnet
+    assert one.network()["network_interface"] != other.network()["network_interface"]
 
 
 def test_cleaning_up_after_a_lab_without_guests_is_nothing(tmp_path, monkeypatch):

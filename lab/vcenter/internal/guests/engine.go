@@ -19,11 +19,10 @@ type Engine struct {
 	news   map[string]bool // the guests whose facts changed and were not told yet
 	wake   chan struct{}
 	free   netip.Addr // the last address given to a guest
-	within netip.Prefix
 	guests map[string]*Guest
 }
 
-// Open removes what an earlier run of this lab left behind and makes the network. The function changed is called
+// Open removes what an earlier run of this lab left behind. The function changed is called
 // from one goroutine of the engine's own after the facts of a guest changed, so it may wait for whoever is just
 // switching that guest; several changes in a row may become one call.
 func Open(ctx context.Context, settings Settings, changed func(*Guest)) (*Engine, error) {
@@ -34,11 +33,7 @@ func Open(ctx context.Context, settings Settings, changed func(*Guest)) (*Engine
 	if err := e.sweep(ctx); err != nil {
 		return nil, fmt.Errorf("removing earlier guests: %w", err)
 	}
-	within, err := e.podman.network(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("making the guests' network: %w", err)
-	}
-	e.within, e.free = within, within.Masked().Addr().Next() // the first address is the gateway's
+	e.free = settings.Subnet.Masked().Addr().Next() // the first address is the gateway's
 	if err := os.MkdirAll(settings.State, 0o700); err != nil {
 		return nil, err
 	}
@@ -137,8 +132,8 @@ func (e *Engine) add(id, hostName string, spec Spec) (*Guest, error) {
 		return nil, fmt.Errorf("guest %s exists already", id)
 	}
 	next := e.free.Next()
-	if !e.within.Contains(next) {
-		return nil, fmt.Errorf("no address is left in %s", e.within)
+	if !e.settings.Subnet.Contains(next) {
+		return nil, fmt.Errorf("no address is left in %s", e.settings.Subnet)
 	}
 	e.free = next
 	g := newGuest(e, id, hostName, spec, next)

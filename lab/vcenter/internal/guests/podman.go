@@ -3,7 +3,6 @@ package guests
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/netip"
 	"os"
@@ -33,32 +32,6 @@ func command(ctx context.Context, environment map[string]string, stdin string, a
 
 func (p podman) do(ctx context.Context, arguments ...string) (string, error) {
 	return command(ctx, p.settings.Environment, "", append([]string{p.settings.Podman}, arguments...)...)
-}
-
-// network creates the lab's network when it is missing and returns its address range, which podman chooses free of
-// the machine's own.
-func (p podman) network(ctx context.Context) (netip.Prefix, error) {
-	if _, err := p.do(ctx, "network", "exists", p.settings.Network); err != nil {
-		if _, err := p.do(ctx, "network", "create", "--disable-dns", p.settings.Network); err != nil {
-			return netip.Prefix{}, err
-		}
-	}
-	text, err := p.do(ctx, "network", "inspect", p.settings.Network)
-	if err != nil {
-		return netip.Prefix{}, err
-	}
-	var found []struct {
-		Subnets []struct {
-			Subnet netip.Prefix `json:"subnet"`
-		} `json:"subnets"`
-	}
-	if err := json.Unmarshal([]byte(text), &found); err != nil {
-		return netip.Prefix{}, err
-	}
-	if len(found) != 1 || len(found[0].Subnets) == 0 {
-		return netip.Prefix{}, fmt.Errorf("network %s has no address range", p.settings.Network)
-	}
-	return found[0].Subnets[0].Subnet, nil
 }
 
 // container is what a guest's container is made of.

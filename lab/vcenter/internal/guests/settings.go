@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 )
@@ -14,7 +15,8 @@ import (
 type Settings struct {
 	Podman      string            `json:"podman"`      // the program
 	Environment map[string]string `json:"environment"` // points podman at the lab's own configuration
-	Network     string            `json:"network"`     // name of the lab's own network, created when missing
+	Network     string            `json:"network"`     // name of the lab's own network, which exists
+	Subnet      netip.Prefix      `json:"subnet"`      // its addresses
 	Label       string            `json:"label"`       // marks containers of this lab
 	Tools       string            `json:"tools"`       // the daemon that stands in for VMware Tools
 	State       string            `json:"state"`       // directory of the guests' disks
@@ -36,8 +38,8 @@ func Load(path string) (Settings, error) {
 			return settings, fmt.Errorf("%s: %q is no absolute path", path, one)
 		}
 	}
-	if settings.Network == "" || settings.Label == "" || len(settings.Images) == 0 {
-		return settings, fmt.Errorf("%s: network, label and images are needed", path)
+	if settings.Network == "" || !settings.Subnet.IsValid() || settings.Label == "" || len(settings.Images) == 0 {
+		return settings, fmt.Errorf("%s: network, subnet, label and images are needed", path)
 	}
 	return settings, nil
 }
