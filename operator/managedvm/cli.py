@@ -1,6 +1,7 @@
 """The commands: `run` the operator, `explain` a ManagedVM, `crds` and `reasons` for those who build and document."""
 
 import asyncio
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -25,6 +26,9 @@ from managedvm.world.kube import HttpKube, NotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+_PLAIN_WIDTH = 140
+_LONGEST_NAME = 44
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="The managed hosting contract as a program."
@@ -120,13 +124,20 @@ async def _explain(namespace: str, name: str, context: str | None) -> tuple[Stat
 
 
 def _print(name: str, statements: tuple[Statement, ...]) -> None:
-    console = Console(markup=False)
-    table = Table(title=f"ManagedVM {name}", title_justify="left", show_lines=False, expand=True)
-    for heading, ratio in (("", 1), ("clause", 0), ("about", 2), ("", 6)):
-        table.add_column(heading, ratio=ratio or None, overflow="fold")
-    last = ""
-    for statement in statements:
-        topic = "" if statement.topic == last else statement.topic.value
-        last = statement.topic
-        table.add_row(topic, statement.clause, statement.about, statement.text, end_section=False)
-    console.print(table)
+    """Print the statements under their topics; wide enough for a sentence where the output is no terminal."""
+    console = Console(markup=False, highlight=False)
+    if not console.is_terminal:
+        console = Console(markup=False, highlight=False, width=_PLAIN_WIDTH)
+    console.print(f"ManagedVM {name}", style="bold")
+    width = max((len(statement.about) for statement in statements), default=0)
+    for topic, group in groupby(statements, key=lambda statement: statement.topic):
+        table = Table(box=None, show_header=False, padding=(0, 1), pad_edge=False)
+        table.add_column(width=len("clause 5.2"), no_wrap=True)
+        table.add_column(width=min(width, _LONGEST_NAME), overflow="fold")
+        table.add_column(overflow="fold")
+        for statement in group:
+            table.add_row(
+                f"clause {statement.clause}" if statement.clause else "", statement.about, statement.text
+            )
+        console.print(f"\n{topic.value}", style="bold")
+        console.print(table)

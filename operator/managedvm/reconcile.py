@@ -29,7 +29,7 @@ from managedvm.planning import claims, managedvm, requests, vcenter
 from managedvm.planning.actions import EFFECTS, RECORDS, Action
 from managedvm.planning.findings import Aspect, Finding, Reason, fails
 from managedvm.planning.plan import earliest
-from managedvm.report import Notice, advanced_status, notices, reported, status_patch
+from managedvm.report import Notice, advanced_status, notices, repairs, reported, status_patch
 from managedvm.world.apply import Hands, VSphere, apply
 from managedvm.world.kube import Kube
 from managedvm.world.observe import Observer
@@ -116,7 +116,9 @@ class Reconciler:
             self._wanted(ObjectKey(VCENTER, "", name))
         plan = managedvm.plan(vm, observed, now)
         pending, failed = await self._do(key, plan.actions, name, now)
-        if not pending or failed:
+        if pending and not failed:
+            await self._teller.tell(body, repairs(vm.status, plan.findings))
+        else:
             findings = (*plan.findings, *failed)
             status = reported(plan.status, vm.status.conditions, findings, vm.metadata.generation, now)
             self._teller.found(key, findings)
@@ -127,7 +129,9 @@ class Reconciler:
         own, key = VCenter.of(body), _key(body)
         plan = vcenter.plan(own, self._observer.vcenter(key.name))
         pending, failed = await self._do(key, plan.actions, key.name, now)
-        if not pending or failed:
+        if pending and not failed:
+            await self._teller.tell(body, repairs(own.status, plan.findings))
+        else:
             findings = (*plan.findings, *failed)
             status = reported(plan.status, own.status.conditions, findings, own.metadata.generation, now)
             self._teller.found(key, findings)

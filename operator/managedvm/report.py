@@ -88,6 +88,16 @@ def notices(before: Status, after: Status) -> tuple[Notice, ...]:
     return others or tuple(found)
 
 
+def repairs(before: Status, findings: Iterable[Finding]) -> tuple[Notice, ...]:
+    """Return what a pass tells at once though its status write waits: a promise that held is being restored."""
+    held = {condition.type for condition in before.conditions if condition.status == Truth.TRUE.value}
+    return tuple(
+        Notice("Normal", finding.reason.word, finding.text, finding.aspect.value)
+        for finding in findings
+        if finding.reason is Reason.HA_REPAIRING and finding.aspect.value in held
+    )
+
+
 _EFFECTS = {reason.word: reason.effect for reason in Reason}
 
 

@@ -40,3 +40,6 @@ class Clause(Enum):
 
     def __str__(self) -> str:
         return f"clause {self.number}"
+
+    def __repr__(self) -> str:
+        return f"<{self}>"

@@ -106,7 +106,7 @@ def _requested(request: ChangeRequest) -> Statement:
     if status.slot is not None and status.state is RequestState.SCHEDULED:
         parts.append(f"planned for {status.slot.begin:%Y-%m-%dT%H:%M:%SZ}")
     if status.assessment is not None:
-        parts.append(f"{status.assessment.billing}: {status.assessment.reason}")
+        parts.append(f"{status.assessment.billing}: {status.assessment.reason.rstrip('.')}")
     outcome = next((c.message for c in status.conditions if c.type == Aspect.SUCCEEDED), "")
     if outcome:
         parts.append(_CLAUSE.sub("", outcome).strip())

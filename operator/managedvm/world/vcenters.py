@@ -30,6 +30,7 @@ from managedvm.world.vsphere.port import PyVmomiVSphere
 logger = logging.getLogger(__name__)
 
 OUTAGE_IS_TOLD_AFTER = timedelta(seconds=60)
+CLUSTER_SETTLES_AFTER = timedelta(seconds=5)
 CREDENTIALS_ARE_READ_AGAIN_AFTER = timedelta(seconds=30)
 
 _HTTPS = 443
@@ -176,8 +177,10 @@ class Link:
             self._owner.on_vcenter(self._name)
             self._owner.on_all_vms(self._name)
         elif clusters:
+            # A cluster that is set wrong is usually set right at once; only then its VMs are looked at.
             self._owner.on_vcenter(self._name)
-            self._owner.on_all_vms(self._name)
+            delay = CLUSTER_SETTLES_AFTER.total_seconds()
+            asyncio.get_running_loop().call_later(delay, self._owner.on_all_vms, self._name)
         if vms and isinstance(health, Healthy):
             self._owner.on_vms(self._name, self._names(vms))
 
