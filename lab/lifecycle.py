@@ -69,13 +69,7 @@ def down(directory: Path | None = None) -> bool:
     if not directory.exists():
         return False
     with exclusive(directory / "lock", "another process is starting or stopping this lab"):
-        pid_files = list((directory / "pids").glob("*.pid"))
-        # The API server ends before etcd, else it spends its grace asking for it.
-        last = {"etcd": 2, "apiserver": 1}
-        ordered = sorted(pid_files, key=lambda pid_file: (last.get(pid_file.stem, 0), pid_file.stem))
-        lived = [processes.stop(pid_file, grace=20) for pid_file in ordered]
-        guests.clean(directory)
-        return any(lived)
+        return _end_all(directory)
 
 
 def running(directory: Path | None = None) -> Lab | None:
@@ -128,6 +122,17 @@ def _start(lab: Lab, names: list[str]) -> None:
             await_serving(lab, daemons[name])
 
 
+def _end_all(directory: Path) -> bool:
+    """End every process that has a pid file in a lab's directory; return whether any lived."""
+    # The API server ends before etcd, else it spends its grace asking for it.
+    last = {"etcd": 2, "apiserver": 1}
+    pid_files = (directory / "pids").glob("*.pid")
+    ordered = sorted(pid_files, key=lambda pid_file: (last.get(pid_file.stem, 0), pid_file.stem))
+    lived = [processes.stop(pid_file, grace=20) for pid_file in ordered]
+    guests.clean(directory)
+    return any(lived)
+
+
 def _daemon(lab: Lab, name: str) -> Daemon:
     if name == VCENTER:
         return simulator.daemon(lab)
@@ -152,6 +157,7 @@ def _make(directory: Path, inventory: Mapping[str, object], with_vcenter: bool) 
     """Write everything a new lab starts from, in place of whatever an old one left."""
     named = os.environ.get("MANAGEDVM_LAB_KUBECONFIG")
     binaries = provision.control_plane()
+    _end_all(directory)  # an operator may have outlived its world
     _clear(directory)
     lab = Lab(
         directory=directory,

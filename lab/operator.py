@@ -126,5 +126,12 @@ def replica(lab: Lab, number: int = 1, settings: Mapping[str, str] | None = None
     token = kube.admin(lab).token(ACCOUNT, namespace=NAMESPACE)
     path = lab.directory / f"{name}.kubeconfig"
     write_private(path, with_token(current_cluster(lab.kubeconfig), token, user=ACCOUNT).encode())
-    (port,) = free_ports(1)
-    return Operator(lab, name, path, port, settings or {})
+    return Operator(lab, name, path, _health_port(lab, name), settings or {})
+
+
+def _health_port(lab: Lab, name: str) -> int:
+    """Return the port a replica has for as long as its lab lives: whoever asks again asks the same process."""
+    remembered = lab.directory / f"{name}.port"
+    if not remembered.exists():
+        remembered.write_text(str(free_ports(1)[0]))
+    return int(remembered.read_text())

@@ -1,10 +1,12 @@
 """A replica of the operator is started, killed, halted and started again; here a stand-in is what runs."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
 from lab import lifecycle, processes
+from lab import operator as lab_operator
 from lab.errors import LabError
 from lab.lifecycle import free_ports
 from lab.operator import Operator
@@ -96,6 +98,17 @@ def test_down_ends_operators_too(operator):
     pid = operator.pid
     assert lifecycle.down(operator.lab.directory)
     assert processes.identify(pid) is None
+
+
+def test_a_replica_is_found_again_at_its_port(paper_lab, monkeypatch):
+    cluster = SimpleNamespace(token=lambda *_, **__: "a-token")
+    monkeypatch.setattr(lab_operator.kube, "admin", lambda _: cluster)
+    monkeypatch.setattr(lab_operator, "current_cluster", lambda _: {"server": "https://127.0.0.1:1"})
+    first, again, second = (lab_operator.replica(paper_lab, number) for number in (1, 1, 2))
+    assert first == again
+    assert (second.name, second.health_port == first.health_port) == ("operator-2", False)
+    assert "a-token" in first.kubeconfig.read_text()
+    assert first.kubeconfig.stat().st_mode & 0o077 == 0
 
 
 def test_an_operator_that_was_never_started_cannot_be_ended(operator):
