@@ -47,7 +47,10 @@ func TestTheMissingPrivilegeDependsOnTheArguments(t *testing.T) {
 		{"the version costs nothing", configSpec{NumCPUs: 3, ChangeVersion: w.facts("kunde-a/web-01").ChangeVersion}, ""},
 		{"memory", configSpec{MemoryMB: 8192}, "VirtualMachine.Config.Memory"},
 		{"a disk", diskChange(key, 50), "VirtualMachine.Config.DiskExtend"},
-		{"options", configSpec{ExtraConfig: []types.BaseOptionValue{&types.OptionValue{Key: "k", Value: "v"}}}, "VirtualMachine.Config.AdvancedConfig"},
+		{
+			"options", configSpec{ExtraConfig: []types.BaseOptionValue{&types.OptionValue{Key: "k", Value: "v"}}},
+			"VirtualMachine.Config.AdvancedConfig",
+		},
 		{"the name", configSpec{Name: "x"}, "VirtualMachine.Config.Rename"},
 		{"anything else", configSpec{GuestId: "x"}, "VirtualMachine.Config.Settings"},
 	} {
@@ -82,6 +85,8 @@ func TestAMethodOutsideTheTableDoesNotExistForAnybody(t *testing.T) {
 	c := w.client(admin)
 	_, err := methods.MarkAsTemplate(ctx, c.Client, &types.MarkAsTemplate{This: w.vm(c, "kunde-a/web-01").Reference()})
 	w.expect("MarkAsTemplate", faultOf(err), "MethodNotFound")
+	_, err = w.cluster(c, "cluster-1").Destroy(ctx)
+	w.expect("destroying a cluster", faultOf(err), "MethodNotFound")
 }
 
 func TestAskingForPrivilegesAnswersAsTheCallsDo(t *testing.T) {

@@ -36,6 +36,15 @@ type rule struct {
 	Arguments  string            `json:"arguments"` // more is needed, depending on what is asked
 }
 
+// on is the privilege for a kind of object; ok is false when the method is not served on it.
+func (r rule) on(kind string) (privilege string, ok bool) {
+	if id, listed := r.Privileges[kind]; listed {
+		return id, true
+	}
+	id, ok := r.Privileges["*"]
+	return id, ok
+}
+
 type privilegeTable struct {
 	Methods     map[string]rule `json:"methods"`
 	Reconfigure struct {
@@ -162,14 +171,8 @@ func (a *authority) check(v *VCenter, c *Call, r rule) Fault {
 
 // needs lists the privileges of a call; the longest part depends on its arguments.
 func (a *authority) needs(v *VCenter, c *Call, r rule) []string {
-	needed := []string{}
-	if id, ok := r.Privileges[c.This.Type]; ok {
-		needed = append(needed, id)
-	} else if id, ok := r.Privileges["*"]; ok {
-		needed = append(needed, id)
-	} else {
-		needed = append(needed, "Global."+c.Method) // nobody but an administrator holds it
-	}
+	id, _ := r.on(c.This.Type)
+	needed := []string{id}
 	switch r.Arguments {
 	case "reconfigure":
 		if req, ok := c.Body.(*types.ReconfigVM_Task); ok {

@@ -59,7 +59,7 @@ func handle[R any](v *VCenter, method string, locking locking, serve func(*Call,
 func (v *VCenter) answer(c *Call) (any, Fault) {
 	rule, known := v.authority.methods[c.Method]
 	serve, served := v.handlers[c.Method]
-	if !known || !served {
+	if _, here := rule.on(c.This.Type); !known || !served || !here {
 		return nil, &types.MethodNotFound{Receiver: c.This, Method: c.Method}
 	}
 	c.session = v.sessions.of(c.http)
@@ -128,7 +128,7 @@ func (v *VCenter) locked(how locking, do func()) {
 }
 
 func (v *VCenter) missing(c *Call) Fault {
-	if c.Method == "Fetch" || v.resolve(c.session, c.This) != nil {
+	if c.Method == "Fetch" || v.exists(c.session, c.This) {
 		return nil
 	}
 	return &types.ManagedObjectNotFound{Obj: c.This}

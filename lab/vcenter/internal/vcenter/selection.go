@@ -33,6 +33,11 @@ func (v *VCenter) resolve(s *session, r ref) any {
 	return v.object(r)
 }
 
+// exists tells whether resolve would find something, without walking a container for it.
+func (v *VCenter) exists(s *session, r ref) bool {
+	return s != nil && s.get(r) != nil || v.object(r) != nil
+}
+
 // selection walks an object set and remembers, besides what was selected, which objects the walk
 // went through: when one of them changes, the selection may have changed.
 type selection struct {
@@ -57,7 +62,7 @@ func (v *VCenter) selectObjects(s *session, spec *types.PropertyFilterSpec) (*se
 		seen: map[ref]bool{}, traversed: map[ref]bool{}, visited: map[visit]bool{},
 	}
 	for _, object := range spec.ObjectSet {
-		if v.resolve(s, object.Obj) == nil {
+		if !v.exists(s, object.Obj) {
 			if spec.ReportMissingObjectsInResults != nil && *spec.ReportMissingObjectsInResults {
 				continue
 			}
@@ -123,7 +128,7 @@ func (s *selection) traverse(from ref, spec *types.TraversalSpec) Fault {
 		return nil
 	}
 	for _, next := range references(found) {
-		if s.v.resolve(s.session, next) == nil {
+		if !s.v.exists(s.session, next) {
 			continue
 		}
 		if spec.Skip == nil || !*spec.Skip {

@@ -91,6 +91,30 @@ func TestASlowTaskIsSeenRunningAndOthersGoOn(t *testing.T) {
 	}
 }
 
+func TestAFinishedTaskStaysInTheListsOfRecentTasks(t *testing.T) {
+	w := start(t)
+	c := w.client(admin)
+	vm := w.vm(c, web)
+	task, err := vm.Reconfigure(ctx, configSpec{NumCPUs: 3})
+	w.expect("reconfigure", outcome(task, err), "")
+	var machine mo.VirtualMachine
+	var manager mo.TaskManager
+	w.must(c.RetrieveOne(ctx, vm.Reference(), []string{"recentTask"}, &machine))
+	w.must(c.RetrieveOne(ctx, *c.ServiceContent.TaskManager, []string{"recentTask"}, &manager))
+	for _, list := range [][]types.ManagedObjectReference{machine.RecentTask, manager.RecentTask} {
+		if len(list) != 1 || list[0] != task.Reference() {
+			t.Errorf("the list is %v", list)
+		}
+	}
+	info := w.taskInfo(c, task)
+	if info.DescriptionId != "VirtualMachine.reconfigure" || info.EntityName != "web-01" {
+		t.Errorf("the task is %s of %s", info.DescriptionId, info.EntityName)
+	}
+	if reason, ok := info.Reason.(*types.TaskReasonUser); !ok || reason.UserName != admin {
+		t.Errorf("the reason is %+v", info.Reason)
+	}
+}
+
 func TestADelayedCallIsLate(t *testing.T) {
 	w := start(t)
 	c := w.client(admin)

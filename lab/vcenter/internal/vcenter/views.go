@@ -77,7 +77,7 @@ func (v *VCenter) createListView(c *Call, req *types.CreateListView) (any, Fault
 	view := &listView{}
 	view.Self = c.session.newRef("ListView")
 	for _, r := range req.Obj {
-		if v.resolve(c.session, r) == nil {
+		if !v.exists(c.session, r) {
 			return nil, &types.ManagedObjectNotFound{Obj: r}
 		}
 	}
@@ -114,7 +114,7 @@ func (v *VCenter) resetListView(c *Call, req *types.ResetListView) (any, Fault) 
 
 func (v *VCenter) extend(c *Call, list, more []ref) (extended, unresolved []ref) {
 	for _, r := range more {
-		if v.resolve(c.session, r) == nil {
+		if !v.exists(c.session, r) {
 			unresolved = append(unresolved, r)
 			continue
 		}

@@ -54,7 +54,7 @@ func (v *VCenter) destroy(c *Call, _ *types.Destroy_Task) (job, Fault) {
 	}
 	vm, fault := v.vmOf(c)
 	if fault != nil {
-		return job{}, &types.NotSupported{}
+		return job{}, fault
 	}
 	user := c.User()
 	return job{entity: vm.Self, apply: func() (any, Fault) { return nil, v.removeVM(user, vm, true) }}, nil
