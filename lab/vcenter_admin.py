@@ -30,7 +30,7 @@ class VCenterAdmin:
     def vm(self, path: str, **changes: Any) -> Any:
         """Change a VM behind everybody's back, or look at it when nothing is to change; return its facts."""
         if changes:
-            self._call("POST", "/vm", {"path": path}, changes)
+            return self._call("POST", "/vm", {"path": path}, changes)
         return self._call("GET", "/vms", {"path": path})
 
     def vms(self) -> list[str]:
