@@ -288,6 +288,11 @@ class ConfigurationStatus(ApiModel):
     )
     baseline_at: Timestamp = Field(description="When the baseline was taken.")
     current: ResourceValues = Field(description="The size of the VM now.")
+    settled_change: Annotated[str, Field(max_length=63)] | None = Field(
+        default=None,
+        description="The id of the spec.change that is settled: each difference that it ordered is recorded. What "
+        "differs later was changed by somebody else, and is not billed by that order.",
+    )
 
 
 class RestartStatus(ApiModel):

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from managedvm.api.customer import RequestPolicy, Requests
 from managedvm.api.customercontacts import Requester
+from managedvm.planning.findings import some
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,8 @@ def authority(requesters: tuple[Requester, ...], policy: Requests, who: str, ask
             may_proceed=True,
             explanation=f"{who} is not on the customer's list; the customer's policy lets the request proceed",
         )
-    names = ", ".join(r.email for r in named if r.until is None or asked_at < r.until) or "nobody any more"
+    listed_then = [r.email for r in named if r.until is None or asked_at < r.until]
+    names = some(listed_then, most=2) or "nobody any more"
     return Authority(
         may_proceed=False,
         explanation=f"{who} was not an authorised requester on that day; authorised: {names}",

@@ -11,8 +11,17 @@ from managedvm.api.servicelevel import HighAvailability, RestartPriority, Servic
 from managedvm.planning.actions import ConfigureClusterHighAvailability, OverrideHighAvailability
 from managedvm.planning.clauses import Clause
 from managedvm.planning.findings import Aspect, Finding, Reason, fails, holds, unknown
-from managedvm.planning.observed import ClusterFacts, HaSettings, Heartbeat, PowerState, VirtualMachine
-from managedvm.planning.plan import Part
+from managedvm.planning.observed import (
+    ClusterFacts,
+    HaSettings,
+    Heartbeat,
+    PowerState,
+    TaskFacts,
+    VirtualMachine,
+)
+from managedvm.planning.plan import Part, joined
+from managedvm.planning.retry import refusal, rests_until
+from managedvm.planning.wallclock import shown
 
 IO_QUIET_OPTION = "das.iostatsInterval"
 VM_MONITORING_ONLY = "vmMonitoringOnly"
@@ -63,7 +72,12 @@ def differences(wanted: HaSettings, found: HaSettings | None) -> tuple[str, ...]
 
 
 def plan_vm(
-    vm: VirtualMachine, cluster: ClusterFacts | None, level: ServiceLevelSpec, *, may_act: bool
+    vm: VirtualMachine,
+    cluster: ClusterFacts | None,
+    level: ServiceLevelSpec,
+    *,
+    may_act: bool,
+    now: datetime,
 ) -> Part:
     """Return what must be said and done about the HA settings of one VM."""
     if vm.cluster is None or cluster is None:
@@ -78,17 +92,32 @@ def plan_vm(
     drift = differences(wanted, vm.ha_override)
     if drift and may_act:
         action = OverrideHighAvailability(cluster.moref, vm.moref, wanted, exists=vm.ha_override is not None)
-        return Part(findings=(_repairing(drift), _tools(vm)), actions=(action,))
+        return joined((_repair(drift, action, vm.ha_task, now), Part(findings=(_tools(vm),))))
     return Part(findings=(_settings(drift, cluster, level), _tools(vm)))
 
 
-def _repairing(drift: tuple[str, ...]) -> Finding:
-    return fails(
+def _repair(
+    drift: tuple[str, ...], action: OverrideHighAvailability, task: TaskFacts | None, now: datetime
+) -> Part:
+    """Return the repair, unless it is under way, or was refused a short while ago."""
+    words = f"vSphere HA for this VM has {'; '.join(drift)}"
+    again = rests_until(task, now)
+    if task is not None and again is not None:
+        finding = fails(
+            Aspect.HIGH_AVAILABILITY_CONFIGURED,
+            Reason.CHANGE_FAILED,
+            f"{words}; {refusal(task, again)}",
+            Clause.HIGH_AVAILABILITY,
+        )
+        return Part(findings=(finding,), next_check=again)
+    finding = fails(
         Aspect.HIGH_AVAILABILITY_CONFIGURED,
         Reason.HA_REPAIRING,
-        f"vSphere HA for this VM has {'; '.join(drift)}; it is being repaired",
+        f"{words}; it is being repaired",
         Clause.HIGH_AVAILABILITY,
     )
+    is_under_way = task is not None and task.is_running
+    return Part(findings=(finding,), actions=() if is_under_way else (action,))
 
 
 def _settings(drift: tuple[str, ...], cluster: ClusterFacts, level: ServiceLevelSpec) -> Finding:
@@ -199,11 +228,12 @@ def streak(
         )
     if counted is None:
         return Streak(None, None)
+    if before is None and counted.last_at + level.streak_ends_after <= now:
+        # Status remembers no streak, so this one was over, or was never seen: it is not counted anew.
+        return Streak(None, None)
     if vm.heartbeat is not Heartbeat.GREEN or vm.power is not PowerState.ON:
         return Streak(counted, None)
-    # Without a memory in status we only know that the heartbeat is green now: it counts as green since the restart.
-    green_since = counted.last_at if before is None else max(vm.heartbeat_since, counted.last_at)
-    ends_at = green_since + level.streak_ends_after
+    ends_at = max(vm.heartbeat_since, counted.last_at) + level.streak_ends_after
     return Streak(None, None) if ends_at <= now else Streak(counted, ends_at)
 
 
@@ -218,7 +248,7 @@ def plan_restarts(found: Streak, level: HighAvailability) -> Part:
         )
         return Part(findings=(finding,))
     count, limit = found.status.consecutive, level.maximum_restarts
-    facts = f"vSphere HA has restarted this VM {count} times in a row, the last time at {found.status.last_at:%Y-%m-%dT%H:%M:%SZ}"
+    facts = f"vSphere HA has restarted this VM {count} times in a row, the last time at {shown(found.status.last_at)}"
     if count >= limit:
         finding = fails(
             Aspect.RESTARTS_WITHIN_LIMIT,

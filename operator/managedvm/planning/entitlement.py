@@ -10,6 +10,7 @@ from managedvm.api.servicelevel import PackageRequirement, ServiceLevelSpec
 from managedvm.planning.clauses import Clause
 from managedvm.planning.findings import Aspect, Finding, Reason, fails, holds
 from managedvm.planning.plan import earliest
+from managedvm.planning.wallclock import shown as shown_time
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,15 +72,16 @@ def _not_in_force(orders: tuple[Order, ...], following: Order | None) -> Finding
         return fails(
             Aspect.ORDER_IN_FORCE,
             Reason.NOT_YET_IN_FORCE,
-            f"Order {following.reference} starts at {following.from_:%Y-%m-%dT%H:%M:%SZ}; nothing is done before",
+            f"Order {following.reference} starts at {shown_time(following.from_)}; nothing is done before",
             Clause.AS_ORDERED,
         )
     last = max(orders, key=lambda o: o.from_)
+    ended = f" at {shown_time(last.until)}" if last.until else ""
     return fails(
         Aspect.ORDER_IN_FORCE,
         Reason.ORDER_ENDED,
-        f"Order {last.reference} ended at {last.until:%Y-%m-%dT%H:%M:%SZ}; nothing is done any more. Add an order to "
-        "spec.orders, or remove the ManagedVM",
+        f"Order {last.reference} ended{ended}; nothing is done any more. Add an order to spec.orders, or remove the "
+        "ManagedVM",
         Clause.AS_ORDERED,
     )
 

@@ -3,6 +3,7 @@
 A reason knows its effect on the whole: None, Reconciling (time will help) or Stalled (a person must act).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum, StrEnum
 
@@ -81,6 +82,11 @@ class Reason(Enum):
     VM_FOUND = ("VMFound", Effect.NONE, "The VM is in the inventory.")
     MISSING_VM = ("MissingVM", Effect.STALLED, "A healthy inventory does not have the VM.")
     AMBIGUOUS_PATH = ("AmbiguousPath", Effect.STALLED, "The inventory path names more than one VM.")
+    VM_NOT_CONNECTED = (
+        "VMNotConnected",
+        Effect.RECONCILING,
+        "vCenter has lost sight of the VM; nothing is concluded.",
+    )
     IS_TEMPLATE = ("IsTemplate", Effect.STALLED, "The path names a template, which is no VM.")
     VCENTER_UNKNOWN = ("VCenterUnknown", Effect.STALLED, "The VCenter object is not there.")
     VCENTER_UNREACHABLE = (
@@ -189,6 +195,12 @@ class Reason(Enum):
         Effect.STALLED,
         "The change needs a power cycle, which is not allowed.",
     )
+    VM_SUSPENDED = ("VMSuspended", Effect.STALLED, "A suspended VM takes no change.")
+    LEFT_POWERED_OFF = (
+        "LeftPoweredOff",
+        Effect.STALLED,
+        "We have shut the VM down for a change and may not start it now.",
+    )
     SHUTDOWN_TIMED_OUT = (
         "GuestShutdownTimedOut",
         Effect.NONE,
@@ -281,3 +293,14 @@ def fails(aspect: Aspect, reason: Reason, message: str, clause: Clause | None = 
 def unknown(aspect: Aspect, reason: Reason, message: str, clause: Clause | None = None) -> Finding:
     """Return the finding that nobody can tell whether `aspect` holds."""
     return Finding(aspect, Truth.UNKNOWN, reason, message, clause)
+
+
+def some(items: Sequence[str], most: int = 5) -> str:
+    """Return the items as a list in words that stays short: `a, b and 7 more`."""
+    rest = len(items) - most
+    return ", ".join(items) if rest <= 0 else f"{', '.join(items[:most])} and {rest} more"
+
+
+def shortened(text: str, longest: int = 256) -> str:
+    """Return a text of somebody else's so that it leaves room for ours in a message."""
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"

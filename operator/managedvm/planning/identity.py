@@ -7,6 +7,7 @@ healthy, and a VM that may not be claimed is not touched and hardly talked about
 from dataclasses import dataclass
 
 from managedvm.api.base import API_VERSION
+from managedvm.api.changerequest import RequestedVM
 from managedvm.api.managedvm import ManagedVM, VMIdentity
 from managedvm.api.vcenter import VCenterSpec
 from managedvm.api.vmclaim import ClaimOwner, VMClaim, VMClaimSpec
@@ -33,6 +34,11 @@ class Identified:
 
     facts: VirtualMachine
     vcenter_uuid: str
+
+    @property
+    def identity(self) -> RequestedVM:
+        """The VM by identity, as records name it."""
+        return RequestedVM(v_center_uuid=self.vcenter_uuid, instance_uuid=self.facts.instance_uuid)
 
     @property
     def claim(self) -> str:
@@ -80,7 +86,10 @@ def identify(
         return _changed(
             f"VCenter {name} is another vCenter now ({sight.vcenter_uuid} instead of {sticky.vcenter_uuid})"
         )
-    facts = sight.by_uuid if sticky is not None or identity.instance_uuid else sight.at_path
+    named = identity.instance_uuid
+    if sticky is not None and named is not None and named != sticky.instance_uuid:
+        return _changed(f"spec.vm names VM {named}, and this ManagedVM has VM {sticky.instance_uuid}")
+    facts = sight.by_uuid if sticky is not None or named is not None else sight.at_path
     there = sight.at_path.instance_uuid if sight.at_path is not None else None
     if sticky is not None and there is not None and there != sticky.instance_uuid:
         return _changed(f"{identity.inventory_path} is VM {there} now instead of {sticky.instance_uuid}")
@@ -107,8 +116,16 @@ def _seen(identity: VMIdentity, facts: VirtualMachine | None, sight: Sight) -> I
         return fails(
             Aspect.VM_FOUND,
             Reason.IS_TEMPLATE,
-            f"{facts.path} is a template, not a VM",
+            f"VM {facts.instance_uuid} is a template. Make it a VM again, or make a new ManagedVM for another one",
             Clause.DIRECTLY_ATTACHED_VM,
+        )
+    if not facts.connected:
+        return unknown(
+            Aspect.VM_FOUND,
+            Reason.VM_NOT_CONNECTED,
+            f"vCenter has lost sight of VM {facts.instance_uuid}: its host or its files do not answer; nothing is "
+            "concluded and nothing is done until they do",
+            Clause.AS_ORDERED,
         )
     return Identified(facts, sight.vcenter_uuid)
 

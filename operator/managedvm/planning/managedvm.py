@@ -19,25 +19,29 @@ from managedvm.api.vcenter import Mode, VCenterSpec
 from managedvm.api.vmclaim import VMClaim
 from managedvm.planning import availability
 from managedvm.planning.actions import Action, Reconfigure
+from managedvm.planning.case import Case
 from managedvm.planning.clauses import Clause
-from managedvm.planning.configuration import Case, Job, decide
+from managedvm.planning.configuration import settled_slip
 from managedvm.planning.entitlement import Entitlement, entitle, services, shown
-from managedvm.planning.execution import execute, execute_initial, power_on_again
-from managedvm.planning.findings import Aspect, Finding, Reason, fails, holds
+from managedvm.planning.execution import execute_initial, resize
+from managedvm.planning.findings import Aspect, Finding, Reason, fails, holds, shortened
 from managedvm.planning.identity import Identified, Sight, identify, plan_claim, sticky_identity
 from managedvm.planning.maintenance import maintenance_calendar
 from managedvm.planning.money import PriceBook
-from managedvm.planning.observed import ClusterFacts, TaskFacts, Unknown
+from managedvm.planning.observed import RECONFIGURE, ClusterFacts, PowerState, TaskFacts, Unknown
 from managedvm.planning.plan import Part, joined
+from managedvm.planning.retry import rests_until
 from managedvm.planning.targets import (
     Baseline,
-    Target,
     baseline_note,
     missing_disks,
     noted_baseline,
     size_of,
     targets,
 )
+
+_LONGEST_PATH = 512
+"""The longest inventory path that status has room for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,24 +138,28 @@ def _plan_for(
     if claimed.reason in (Reason.NOT_GRANTED, Reason.CONFLICT):
         return _plan(joined((base, Part(findings=(claimed,)))), status.model_copy(update={"vm": None}))
     seen = holds(
-        Aspect.VM_FOUND, Reason.VM_FOUND, f"{facts.path} is VM {facts.instance_uuid}", Clause.AS_ORDERED
+        Aspect.VM_FOUND,
+        Reason.VM_FOUND,
+        f"{shortened(facts.path)} is VM {facts.instance_uuid}",
+        Clause.AS_ORDERED,
     )
     parts = [base, Part(findings=(seen, claimed), actions=(make_claim,) if make_claim else ())]
     changes: dict[str, object] = {"vm": _vm_status(found)}
-    if entitlement.level is None:
-        return _plan(joined(parts), status.model_copy(update=changes))
-    if make_claim is not None:
+    if make_claim is None:
         # What else there is to do waits for the claim, so that two ManagedVMs never both act on one VM.
-        return _plan(joined(parts), status.model_copy(update=changes))
-    parts.append(availability.plan_vm(facts, observed.cluster, entitlement.level, may_act=enforce))
-    restarts = availability.streak(
-        vm.status.high_availability, facts, entitlement.level.high_availability, now
-    )
-    parts.append(availability.plan_restarts(restarts, entitlement.level.high_availability))
-    changes["high_availability"] = restarts.status
-    size, configuration = _size(vm, observed, entitlement, found, enforce=enforce, now=now)
-    parts.append(size)
-    changes["configuration"] = configuration
+        enforce = enforce and claimed.reason is Reason.CLAIM_HELD
+        if entitlement.level is not None:
+            restarts = availability.streak(
+                vm.status.high_availability, facts, entitlement.level.high_availability, now
+            )
+            parts += (
+                availability.plan_vm(facts, observed.cluster, entitlement.level, may_act=enforce, now=now),
+                availability.plan_restarts(restarts, entitlement.level.high_availability),
+            )
+            changes["high_availability"] = restarts.status
+        size, configuration = _size(vm, observed, entitlement, found, enforce=enforce, now=now)
+        parts.append(size)
+        changes["configuration"] = configuration
     return _plan(joined(parts), status.model_copy(update=changes))
 
 
@@ -201,7 +209,7 @@ def _vm_status(found: Identified) -> VMStatus:
     return VMStatus(
         instance_uuid=found.facts.instance_uuid,
         v_center_uuid=found.vcenter_uuid,
-        inventory_path=found.facts.path,
+        inventory_path=shortened(found.facts.path, _LONGEST_PATH),
         power_state=found.facts.power.value,
     )
 
@@ -216,68 +224,65 @@ def _size(
     now: datetime,
 ) -> tuple[Part, ConfigurationStatus | None]:
     """Return what is done about the size of the VM, and what status shows of it."""
-    facts, level = found.facts, entitlement.level
-    before = vm.status.configuration
-    known = noted_baseline(facts) or (Baseline(before.baseline, before.baseline_at) if before else None)
-    baseline = known or Baseline(size_of(facts), now)
-    status = ConfigurationStatus(
-        origin=vm.spec.vm.origin, baseline=baseline.size, baseline_at=baseline.at, current=size_of(facts)
-    )
-    if level is None or observed.customer is None:
-        return Part(), status
+    facts, level, before = found.facts, entitlement.level, vm.status.configuration
+    if observed.customer is None:
+        return Part(), before
     case = Case(
         vm=vm,
         facts=facts,
         vcenter_uuid=found.vcenter_uuid,
         claim=found.claim,
         entitlement=entitlement,
-        windows=maintenance_calendar(level.maintenance, vm.spec.maintenance),
-        requests=dict(observed.requests),
+        windows=maintenance_calendar(level.maintenance, vm.spec.maintenance) if level else None,
+        requests={n: r for n, r in observed.requests.items() if r.spec.vm == found.identity},
         requesters=observed.requesters,
         policy=observed.customer.requests,
         prices=observed.prices,
         task=observed.task,
         may_act=enforce,
         now=now,
+        settled=before.settled_change if before else None,
     )
+    if level is None:
+        # Nothing new is done, but what was begun is brought to its end: the VM started again, the work recorded.
+        return resize(case, ()), before
+    known = noted_baseline(facts) or (Baseline(before.baseline, before.baseline_at) if before else None)
     wanted = targets(vm.spec.resources, facts)
     unmet = tuple(target for target in wanted if not target.is_met)
-    is_initial = vm.spec.vm.origin is VMOrigin.PROVISIONED and known is None
-    if is_initial and unmet:
+    if vm.spec.vm.origin is VMOrigin.PROVISIONED and known is None and unmet:
         return execute_initial(case, unmet), None
-    part = joined((Part(findings=missing_disks(vm.spec.resources, facts)), _changes(case, wanted)))
-    if enforce and noted_baseline(facts) is None:
-        part = _with_baseline(part, case, baseline)
+    baseline = known or Baseline(size_of(facts), now)
+    part = joined((Part(findings=missing_disks(vm.spec.resources, facts)), resize(case, wanted)))
+    part = _with_baseline(part, case, baseline)
     if not part.findings:
         part = joined((part, Part(findings=(_as_agreed(vm),))))
-    return part, status
-
-
-def _changes(case: Case, wanted: tuple[Target, ...]) -> Part:
-    """Return what is done about the differences: each aspect is decided alone, what is due is carried out together."""
-    decided = [decide(case, target) for target in wanted]
-    jobs = tuple(job for job in decided if isinstance(job, Job))
-    open_requests = ((target, case.open_request(target)) for target in wanted)
-    under_way = (Job(target, request.metadata.name, request) for target, request in open_requests if request)
-    return joined(
-        (
-            *(part for part in decided if isinstance(part, Part)),
-            execute(case, jobs) if jobs else Part(),
-            power_on_again(case, under_way),
-        )
+    return part, ConfigurationStatus(
+        origin=vm.spec.vm.origin,
+        baseline=baseline.size,
+        baseline_at=baseline.at,
+        current=size_of(facts),
+        settled_change=settled_slip(case, wanted),
     )
 
 
 def _with_baseline(part: Part, case: Case, baseline: Baseline) -> Part:
-    """Return the plan with the baseline noted at the VM, in the same task as a change where there is one."""
-    if case.facts.task is not None and case.facts.task.is_running:
+    """Return the plan with the baseline noted at the VM, in the same task as a change where there is one.
+
+    Without a package nothing but vSphere HA is done, so there the status alone remembers it.
+    """
+    is_due = case.may_act and case.entitlement.package is not None and noted_baseline(case.facts) is None
+    if not is_due or case.running is not None or case.facts.power is PowerState.SUSPENDED:
         return part
-    note = baseline_note(baseline)
+    note = baseline_note(baseline, case.facts.instance_uuid)
     actions = list(part.actions)
     for index, action in enumerate(actions):
         if isinstance(action, Reconfigure):
             actions[index] = replace(action, notes={**note, **action.notes})
             return Part(part.findings, tuple(actions), part.next_check)
+    task = case.facts.task
+    again = rests_until(task, case.now) if task is not None and task.method == RECONFIGURE else None
+    if again is not None:
+        return joined((part, Part(next_check=again)))
     noting = Reconfigure(case.facts.moref, case.facts.change_version, Clause.AS_ORDERED, notes=note)
     return Part(part.findings, (*part.actions, noting), part.next_check)
 

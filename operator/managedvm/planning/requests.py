@@ -6,7 +6,6 @@ from datetime import datetime
 from managedvm.api.changerequest import (
     FINAL_STATES,
     ChangeRequest,
-    ChangeRequestStatus,
     RecordOrigin,
     RequestedVM,
     RequestState,
@@ -15,10 +14,11 @@ from managedvm.api.customer import Requests
 from managedvm.api.customercontacts import Requester
 from managedvm.planning.actions import AdvanceRequest
 from managedvm.planning.authority import authority
+from managedvm.planning.case import moved_on
 from managedvm.planning.clauses import Clause
-from managedvm.planning.configuration import withdrawal
+from managedvm.planning.completion import withdrawal
 from managedvm.planning.entitlement import Entitlement
-from managedvm.planning.findings import Aspect, Finding, Reason, fails, unknown
+from managedvm.planning.findings import Aspect, Reason, fails, unknown
 from managedvm.planning.records import advanced, assess
 
 
@@ -44,12 +44,15 @@ def plan(request: ChangeRequest, observed: ObservedRequest, now: datetime) -> Ad
     if request.status.state in FINAL_STATES:
         return None
     if request.spec.origin is RecordOrigin.OPERATOR:
-        if observed.exists or observed.has_taken_effect:
-            return None  # decided in the pass of its ManagedVM; an effect is never withdrawn
-        return withdrawal(request, Reason.TARGET_GONE, "its ManagedVM is gone", now)
-    if not observed.exists or (request.spec.vm is not None and request.spec.vm != observed.identity):
+        return _of_operator(request, observed, now)
+    if not observed.exists or _is_another_vm(request, observed):
         return _refuse(request, Reason.OUT_OF_SCOPE_VM, _out_of_scope(request, observed), now)
-    if observed.entitlement is None or observed.entitlement.package is None:
+    entitlement = observed.entitlement
+    if (request.spec.vm is not None and observed.identity is None) or (
+        entitlement is not None and entitlement.order is not None and entitlement.level is None
+    ):
+        return None  # which VM it is, or what was ordered for it, cannot be told yet: nothing is concluded
+    if entitlement is None or entitlement.package is None:
         return _refuse(
             request,
             Reason.NO_ACTIVE_PACKAGE,
@@ -57,6 +60,22 @@ def plan(request: ChangeRequest, observed: ObservedRequest, now: datetime) -> Ad
             now,
         )
     return _documented(request, observed, now)
+
+
+def _of_operator(request: ChangeRequest, observed: ObservedRequest, now: datetime) -> AdvanceRequest | None:
+    """Return the withdrawal of a request that no pass of a ManagedVM decides about; an effect is never withdrawn."""
+    if observed.has_taken_effect:
+        return None
+    if not observed.exists:
+        return withdrawal(request, Reason.TARGET_GONE, "its ManagedVM is gone", now)
+    if _is_another_vm(request, observed):
+        return withdrawal(request, Reason.TARGET_GONE, "its ManagedVM has another VM now", now)
+    return None
+
+
+def _is_another_vm(request: ChangeRequest, observed: ObservedRequest) -> bool:
+    named = request.spec.vm
+    return named is not None and observed.identity is not None and named != observed.identity
 
 
 def _out_of_scope(request: ChangeRequest, observed: ObservedRequest) -> str:
@@ -71,7 +90,7 @@ def _out_of_scope(request: ChangeRequest, observed: ObservedRequest) -> str:
 def _refuse(request: ChangeRequest, reason: Reason, message: str, now: datetime) -> AdvanceRequest:
     clause = Clause.DIRECTLY_ATTACHED_VM if reason is Reason.OUT_OF_SCOPE_VM else Clause.OPTIONAL_SERVICES
     after = advanced(request.status, RequestState.REFUSED, completed_at=now)
-    return _advance(request, after, fails(Aspect.SUCCEEDED, reason, message, clause), clause)
+    return moved_on(request, after, fails(Aspect.SUCCEEDED, reason, message, clause), clause)
 
 
 def _documented(request: ChangeRequest, observed: ObservedRequest, now: datetime) -> AdvanceRequest | None:
@@ -87,18 +106,4 @@ def _documented(request: ChangeRequest, observed: ObservedRequest, now: datetime
         after = advanced(request.status, RequestState.HELD, assessment=assessment)
         words = f"Documented and held: {decision.explanation}"
         finding = unknown(Aspect.SUCCEEDED, Reason.REQUEST_HELD, words, Clause.AUTHORISED_REQUESTERS)
-    return _advance(request, after, finding, Clause.DOCUMENTED)
-
-
-def _advance(
-    request: ChangeRequest, after: ChangeRequestStatus, finding: Finding, clause: Clause
-) -> AdvanceRequest:
-    return AdvanceRequest(
-        namespace=request.metadata.namespace,
-        name=request.metadata.name,
-        resource_version=request.metadata.resource_version,
-        before=request.status,
-        after=after,
-        finding=finding,
-        clause=clause,
-    )
+    return moved_on(request, after, finding, Clause.DOCUMENTED)

@@ -7,12 +7,17 @@ from enum import Enum
 
 from managedvm.api.managedvm import Disk, Resources, ResourceValues
 from managedvm.planning.clauses import Clause
-from managedvm.planning.findings import Aspect, Finding, Reason, fails
+from managedvm.planning.findings import Aspect, Finding, Reason, fails, some
 from managedvm.planning.observed import VirtualMachine
 from managedvm.planning.quantity import format_bytes, format_mebibytes, parse_bytes, parse_mebibytes
+from managedvm.planning.wallclock import as_utc
+from managedvm.planning.wallclock import shown as shown_time
 
 NOTE_PREFIX = "managedvm."
 BASELINE_NOTE = f"{NOTE_PREFIX}baseline"
+
+_MOST_DISKS = 64
+"""Disks that status shows at most; vSphere allows a VM 256 of them."""
 
 
 class Unit(Enum):
@@ -40,8 +45,8 @@ class Target:
 
     @property
     def note_key(self) -> str:
-        """The key in extraConfig under which the request that made the last change is noted."""
-        return f"{NOTE_PREFIX}change.{self.aspect.lower().replace('/', '.')}"
+        """The key in extraConfig of this aspect, see `note_key`."""
+        return note_key(self.aspect)
 
     @property
     def is_met(self) -> bool:
@@ -62,6 +67,11 @@ class Target:
     def change(self) -> str:
         """The difference in words: `Memory 4Gi to 8Gi`."""
         return f"{self.aspect} {self.shown(self.found)} to {self.shown(self.wanted)}"
+
+
+def note_key(aspect: str) -> str:
+    """Return the key in extraConfig under which the request that made the last change of an aspect is noted."""
+    return f"{NOTE_PREFIX}change.{aspect.lower().replace('/', '.')}"
 
 
 def targets(resources: Resources | None, vm: VirtualMachine) -> tuple[Target, ...]:
@@ -86,12 +96,12 @@ def missing_disks(resources: Resources | None, vm: VirtualMachine) -> tuple[Find
     lacking = [d for d in (resources.disks if resources else ()) if d.device_node not in vm.disks]
     if not lacking:
         return ()
-    names = ", ".join(f"{disk.name} at {disk.device_node}" for disk in lacking)
+    names = some([f"{disk.name} at {disk.device_node}" for disk in lacking])
     return (
         fails(
             Aspect.RESOURCES_AS_AGREED,
             Reason.DISK_MISSING,
-            f"The VM has no disk {names}; it has {', '.join(sorted(vm.disks)) or 'none'}. Correct deviceNode in "
+            f"The VM has no disk {names}; it has {some(sorted(vm.disks), most=16) or 'none'}. Correct deviceNode in "
             "spec.resources.disks; disks are not added here",
             Clause.CHANGE_BY_EFFORT,
         ),
@@ -99,11 +109,12 @@ def missing_disks(resources: Resources | None, vm: VirtualMachine) -> tuple[Find
 
 
 def size_of(vm: VirtualMachine) -> ResourceValues:
-    """Return the size that the VM has."""
+    """Return the size that the VM has, with as many of its disks as status has room for."""
+    disks = sorted(vm.disks.items())[:_MOST_DISKS]
     return ResourceValues(
         cpus=vm.cpus,
         memory=format_mebibytes(vm.memory_mib),
-        disks={node: format_bytes(disk.capacity_bytes) for node, disk in sorted(vm.disks.items())},
+        disks={node: format_bytes(disk.capacity_bytes) for node, disk in disks},
     )
 
 
@@ -115,16 +126,22 @@ class Baseline:
     at: datetime
 
 
-def baseline_note(baseline: Baseline) -> Mapping[str, str]:
+def baseline_note(baseline: Baseline, instance_uuid: str) -> Mapping[str, str]:
     """Return the entry of extraConfig that remembers the baseline with the VM itself."""
-    stamp = baseline.at.strftime("%Y-%m-%dT%H:%M:%SZ")
-    return {BASELINE_NOTE: f"{stamp} {baseline.size.model_dump_json(by_alias=True)}"}
+    size = baseline.size.model_dump_json(by_alias=True)
+    return {BASELINE_NOTE: f"{shown_time(baseline.at)} {instance_uuid} {size}"}
 
 
 def noted_baseline(vm: VirtualMachine) -> Baseline | None:
-    """Return the baseline that the VM remembers; None when it has none, or one that nobody can read."""
-    stamp, _, size = vm.notes.get(BASELINE_NOTE, "").partition(" ")
+    """Return the baseline that the VM remembers; None when it has none of its own, or one that nobody can read.
+
+    A clone carries the notes of the VM that it was made from, so the note says whose it is.
+    """
+    stamp, _, rest = vm.notes.get(BASELINE_NOTE, "").partition(" ")
+    owner, _, size = rest.partition(" ")
+    if owner != vm.instance_uuid:
+        return None
     try:
-        return Baseline(ResourceValues.model_validate_json(size), datetime.fromisoformat(stamp))
+        return Baseline(ResourceValues.model_validate_json(size), as_utc(datetime.fromisoformat(stamp)))
     except ValueError:
         return None

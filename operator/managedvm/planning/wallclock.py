@@ -44,6 +44,11 @@ def as_utc(instant: datetime) -> datetime:
     return instant.astimezone(UTC)
 
 
+def shown(instant: datetime) -> str:
+    """Return the instant in UTC as people and records read it, to the second: ``2026-11-01T00:00:00Z``."""
+    return f"{as_utc(instant):%Y-%m-%dT%H:%M:%SZ}"
+
+
 def wall_clock(instant: datetime, zone: ZoneInfo) -> datetime:
     """Return what a clock in the zone shows at the instant, as a naive time."""
     return instant.astimezone(zone).replace(tzinfo=None, fold=0)

@@ -1,0 +1,135 @@
+"""All that decides about the size of one VM, and one piece of work on it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from managedvm.api.changerequest import (
+    FINAL_STATES,
+    ChangeRequest,
+    ChangeRequestStatus,
+    RequestedVM,
+    RequestState,
+)
+from managedvm.api.customer import Requests
+from managedvm.api.customercontacts import Requester
+from managedvm.api.managedvm import ManagedVM
+from managedvm.planning.actions import Action, AdvanceRequest, RecordRequest
+from managedvm.planning.calendar import Calendar
+from managedvm.planning.clauses import Clause
+from managedvm.planning.entitlement import Entitlement
+from managedvm.planning.findings import Finding
+from managedvm.planning.money import PriceBook
+from managedvm.planning.observed import PowerState, TaskFacts, VirtualMachine
+from managedvm.planning.targets import Target
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """All that decides about the size of one VM. `requests` are the operator's own for this very VM, by name.
+
+    `task` is the latest reconfiguration that vCenter knows of, also one that an earlier process of ours started.
+    `settled` is the id of the order slip that has nothing left to order.
+    """
+
+    vm: ManagedVM
+    facts: VirtualMachine
+    vcenter_uuid: str
+    claim: str
+    entitlement: Entitlement
+    windows: Calendar | None
+    requests: dict[str, ChangeRequest]
+    requesters: tuple[Requester, ...]
+    policy: Requests
+    prices: PriceBook | None
+    task: TaskFacts | None
+    may_act: bool
+    now: datetime
+    settled: str | None = None
+
+    @property
+    def identity(self) -> RequestedVM:
+        """The VM by identity, as records name it."""
+        return RequestedVM(v_center_uuid=self.vcenter_uuid, instance_uuid=self.facts.instance_uuid)
+
+    @property
+    def open_requests(self) -> tuple[ChangeRequest, ...]:
+        """The requests that have not come to their end, in the order of their names."""
+        return tuple(r for _, r in sorted(self.requests.items()) if r.status.state not in FINAL_STATES)
+
+    def open_request(self, target: Target) -> ChangeRequest | None:
+        """Return the request for this aspect that has not come to its end."""
+        return next((r for r in self.open_requests if aspect_of(r) == target.aspect), None)
+
+    @property
+    def running(self) -> TaskFacts | None:
+        """A task of ours, or a reconfiguration, that vCenter is still working on."""
+        return next((t for t in (self.facts.task, self.task) if t is not None and t.is_running), None)
+
+    @property
+    def is_down(self) -> bool:
+        """Whether the VM is off because we asked it to shut down for a change."""
+        return self.facts.power is PowerState.OFF and any(was_asked(r.status) for r in self.open_requests)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A change that is ordered, allowed and priced. `record` is its ChangeRequest where that is still to be created."""
+
+    target: Target
+    name: str
+    request: ChangeRequest | None
+    record: RecordRequest | None = None
+
+    @property
+    def status(self) -> ChangeRequestStatus:
+        """The status of the request, as at birth where it is still to be created."""
+        return self.request.status if self.request else ChangeRequestStatus()
+
+
+def aspect_of(request: ChangeRequest) -> str | None:
+    """Return the aspect that a request is for, or None for one without a change of size."""
+    return request.spec.change.aspect if request.spec.change else None
+
+
+def was_asked(status: ChangeRequestStatus) -> bool:
+    """Return whether the guest was asked to shut down in the slot that the status of a request names."""
+    if status.state is not RequestState.IN_WORK or status.slot is None or status.started_at is None:
+        return False
+    return status.slot.begin <= status.started_at
+
+
+def recorded(job: Job) -> tuple[Action, ...]:
+    """Return the creation of the job's record, where it is still to be created."""
+    return (job.record,) if job.record else ()
+
+
+def moved_on(
+    request: ChangeRequest, after: ChangeRequestStatus, outcome: Finding, clause: Clause
+) -> AdvanceRequest:
+    """Return the action that moves a request on; `outcome` is what its condition Succeeded will say."""
+    return AdvanceRequest(
+        namespace=request.metadata.namespace,
+        name=request.metadata.name,
+        resource_version=request.metadata.resource_version,
+        before=request.status,
+        after=after,
+        finding=outcome,
+        clause=clause,
+    )
+
+
+def advance(
+    case: Case, job: Job, after: ChangeRequestStatus, outcome: Finding, clause: Clause
+) -> AdvanceRequest:
+    """Return the action that moves the request of a job on, also one that the same plan creates."""
+    if job.request is not None:
+        return moved_on(job.request, after, outcome, clause)
+    return AdvanceRequest(
+        namespace=case.vm.metadata.namespace,
+        name=job.name,
+        resource_version="",
+        before=job.status,
+        after=after,
+        finding=outcome,
+        clause=clause,
+    )

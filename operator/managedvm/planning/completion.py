@@ -1,0 +1,151 @@
+"""How a request comes to its end (clauses 4 and 6.3): done and billed, withdrawn, or refused; nothing half-way.
+
+What was sent to vCenter is done and billed, whatever the YAML says by now. What was not sent is never billed.
+"""
+
+from datetime import datetime
+
+from managedvm.api.changerequest import ChangeRequest, RequestKind, RequestState
+from managedvm.planning.actions import Action, AdvanceRequest, RecordWork
+from managedvm.planning.case import Case, Job, advance, aspect_of, moved_on, recorded, was_asked
+from managedvm.planning.clauses import Clause
+from managedvm.planning.findings import Aspect, Finding, Reason, fails, holds
+from managedvm.planning.money import NoRateError
+from managedvm.planning.observed import TaskFacts, TaskState
+from managedvm.planning.plan import Part, earliest
+from managedvm.planning.records import advanced, assess, automated_charge, work_entry
+from managedvm.planning.targets import note_key
+
+_EFFORT = Clause.CHANGE_BY_EFFORT
+
+
+def has_taken_effect(case: Case, request: ChangeRequest) -> bool:
+    """Return whether the VM carries the note of this request: change and note are one reconfiguration."""
+    aspect = aspect_of(request)
+    return aspect is not None and case.facts.notes.get(note_key(aspect)) == request.metadata.name
+
+
+def complete(case: Case, request: ChangeRequest) -> Part:
+    """Return how a change that has taken effect is recorded: the work with its price, then the request as done."""
+    change = request.spec.change
+    activity = f"{change.aspect} set to {change.after}" if change else "Configuration changed"
+    if not case.may_act:
+        return frozen(f"{activity}: request {request.metadata.name} is carried out and still to be billed")
+    task = _own_task(case, request)
+    begin, end = (task.begin or task.queued_at, task.end or case.now) if task else (case.now, case.now)
+    if task is None:
+        activity += "; vCenter no longer tells when"
+    if case.prices is None:
+        return _not_billable(case, request, "its price list is gone. Restore it")
+    try:
+        charge = automated_charge(case.prices, begin, end)
+    except NoRateError as error:
+        return _not_billable(case, request, f"{error}. Add a rate")
+    entry = RecordWork(
+        work_entry(request, activity, begin=begin, end=end, task=task, charge=charge),
+        _EFFORT,
+    )
+    status = advanced(
+        request.status,
+        RequestState.DONE,
+        assessment=request.status.assessment or assess(RequestKind.CONFIGURATION_CHANGE, case.now),
+        completed_at=case.now,
+    )
+    message = f"{activity}; {charge.amount} {charge.currency} for {charge.to_json()['counted']}"
+    done = moved_on(request, status, holds(Aspect.SUCCEEDED, Reason.DONE, message, _EFFORT), _EFFORT)
+    progress = fails(
+        Aspect.RESOURCES_AS_AGREED,
+        Reason.CHANGE_IN_PROGRESS,
+        f"{activity}; the record is being closed",
+        _EFFORT,
+    )
+    return Part(findings=(progress,), actions=(entry, done))
+
+
+def _own_task(case: Case, request: ChangeRequest) -> TaskFacts | None:
+    """Return the task that made the change, if vCenter still tells: not one that was over before it was asked for."""
+    task, asked_at = case.task, request.metadata.creation_timestamp
+    if task is None or task.state is not TaskState.SUCCESS or task.end is None:
+        return None
+    return task if asked_at is None or asked_at <= task.end else None
+
+
+def _not_billable(case: Case, request: ChangeRequest, why: str) -> Part:
+    words = f"Request {request.metadata.name} is carried out and cannot be billed: {why}"
+    finding = fails(Aspect.RESOURCES_AS_AGREED, Reason.PRICE_UNKNOWN, words, Clause.OPTIONAL_SERVICES)
+    return Part(findings=(finding,), next_check=next_price(case))
+
+
+def next_price(case: Case) -> datetime | None:
+    """Return when the next rate of the price list begins, or None."""
+    rates = case.prices.rates if case.prices else ()
+    return earliest(rate.valid_from for rate in rates if case.now < rate.valid_from)
+
+
+def frozen(words: str) -> Part:
+    """Return the finding for what would be done if changes were permitted."""
+    finding = fails(
+        Aspect.RESOURCES_AS_AGREED,
+        Reason.ADOPTION_PENDING,
+        f"{words}, but nothing is done here now; see ChangesPermitted",
+        _EFFORT,
+    )
+    return Part(findings=(finding,))
+
+
+def withdraw(case: Case, request: ChangeRequest, reason: Reason, why: str) -> Part:
+    """Return the end of a request that is not wanted any more."""
+    words = f"Request {request.metadata.name} is withdrawn: {why}"
+    if not case.may_act:
+        return frozen(words)
+    finding = fails(Aspect.RESOURCES_AS_AGREED, reason, words, Clause.DOCUMENTED)
+    return _ended(request, finding, withdrawal(request, reason, why, case.now))
+
+
+def _ended(request: ChangeRequest | None, finding: Finding, end: AdvanceRequest, *before: Action) -> Part:
+    """Return the end of a request, but not while the guest may still shut down for it.
+
+    The open request is what remembers that we have asked: without it nobody would start the VM again.
+    """
+    if request is None or not was_asked(request.status) or request.status.slot is None:
+        return Part(findings=(finding,), actions=(*before, end))
+    words = f"{finding.message}; first the guest, which was asked to shut down, is waited for"
+    waiting = fails(Aspect.RESOURCES_AS_AGREED, Reason.CHANGE_IN_PROGRESS, words, finding.clause)
+    return Part(findings=(waiting,), next_check=request.status.slot.end)
+
+
+def withdrawal(request: ChangeRequest, reason: Reason, why: str, now: datetime) -> AdvanceRequest:
+    """Return the action that ends a request without work and without a charge."""
+    message = f"Withdrawn: {why}; nothing was changed or billed"
+    return moved_on(
+        request,
+        advanced(request.status, RequestState.WITHDRAWN, completed_at=now),
+        fails(Aspect.SUCCEEDED, reason, message, Clause.DOCUMENTED),
+        Clause.DOCUMENTED,
+    )
+
+
+def refuse(case: Case, job: Job, reason: Reason, message: str, clause: Clause) -> Part:
+    """Return the end of a request that the contract does not cover; it is documented all the same."""
+    finding = fails(Aspect.RESOURCES_AS_AGREED, reason, message, clause)
+    after = advanced(job.status, RequestState.REFUSED, completed_at=case.now)
+    outcome = fails(Aspect.SUCCEEDED, reason, message, clause)
+    return _ended(job.request, finding, advance(case, job, after, outcome, clause), *recorded(job))
+
+
+def abandoned(case: Case, request: ChangeRequest) -> Part:
+    """Return what becomes of an open request whose aspect nobody asks for any more."""
+    if has_taken_effect(case, request):
+        return complete(case, request)
+    if case.entitlement.order is not None and case.entitlement.level is None:
+        return Part()  # what was ordered cannot be read: nothing is concluded
+    if case.entitlement.order is not None:
+        why = "spec.resources asks for it no more, or the VM has no such disk"
+        return withdraw(case, request, Reason.TARGET_CHANGED, why)
+    message = f"Request {request.metadata.name} is refused: no order is in force any more"
+    if not case.may_act:
+        return frozen(message)
+    finding = fails(Aspect.RESOURCES_AS_AGREED, Reason.NO_ACTIVE_PACKAGE, message, Clause.OPTIONAL_SERVICES)
+    outcome = fails(Aspect.SUCCEEDED, Reason.NO_ACTIVE_PACKAGE, message, Clause.OPTIONAL_SERVICES)
+    after = advanced(request.status, RequestState.REFUSED, completed_at=case.now)
+    return _ended(request, finding, moved_on(request, after, outcome, Clause.OPTIONAL_SERVICES))

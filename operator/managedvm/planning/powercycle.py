@@ -1,0 +1,227 @@
+"""Changes that need the VM off (clause 5.1): a slot in a maintenance window, the guest asked, and started again after.
+
+The guest is asked to shut down, within a limit; the operator never switches a customer's VM off hard. It powers on what
+it has asked to shut down, and nothing else: what the customer has switched off stays off.
+"""
+
+from datetime import datetime, timedelta
+
+from managedvm.api.changerequest import Assessment, ChangeRequest, RequestKind, RequestState, Slot
+from managedvm.api.managedvm import RestartPolicy
+from managedvm.planning.actions import Action, ConfirmUnchanged, PowerOn, ShutDownGuest
+from managedvm.planning.calendar import Interval
+from managedvm.planning.case import Case, Job, advance, moved_on, recorded, was_asked
+from managedvm.planning.clauses import Clause
+from managedvm.planning.findings import Aspect, Finding, Reason, fails, some, unknown
+from managedvm.planning.observed import PowerState
+from managedvm.planning.plan import Part
+from managedvm.planning.records import advanced, assess
+from managedvm.planning.retry import refusal, rests_until
+from managedvm.planning.wallclock import shown
+
+POWER_CYCLE = timedelta(minutes=10)
+"""How long shutting down, reconfiguring and starting may take: what must be left of a window to begin."""
+
+SHUTDOWN_LIMIT = timedelta(minutes=5)
+"""How long the guest has for shutting down before we stop waiting for it."""
+
+
+def in_window(case: Case, jobs: tuple[Job, ...]) -> Part:
+    """Return how changes that need a power cycle go on: permission, slot, shutdown."""
+    if case.vm.spec.restart_policy is RestartPolicy.NEVER:
+        words = (
+            f"{changes(jobs)} needs a power cycle, and spec.restartPolicy is Never. Set it to InWindow, or shut the VM "
+            "down yourself"
+        )
+        return Part(findings=(waits(Reason.RESTART_NOT_ALLOWED, words),), actions=records(jobs))
+    slot = _slot(case, jobs)
+    if slot is None:
+        words = (
+            f"{changes(jobs)} needs a power cycle of up to {_minutes(POWER_CYCLE)} min, and no maintenance window fits. "
+            "Agree on windows in spec.maintenance.agreed"
+        )
+        return Part(findings=(waits(Reason.NO_WINDOW, words),), actions=records(jobs))
+    if case.now not in slot:
+        return _scheduled(case, jobs, slot)
+    return _power_cycle(case, jobs, slot)
+
+
+def _slot(case: Case, jobs: tuple[Job, ...]) -> Interval | None:
+    """Return the window of the power cycle: the earliest that was promised, else the next that can be announced.
+
+    One power cycle serves all jobs. What is ordered later joins it, since the customer knows of that one already.
+    """
+    promised = [slot for job in jobs if (slot := _promised(case, job)) is not None]
+    if promised:
+        return min(promised, key=lambda slot: slot.begin)
+    return case.windows.first_announceable(case.now, POWER_CYCLE) if case.windows is not None else None
+
+
+def _promised(case: Case, job: Job) -> Interval | None:
+    """Return the slot that the request names while it can be kept.
+
+    Once the guest was asked it is kept to its end, or nobody would know who has shut the VM down.
+    """
+    planned = job.status.slot
+    if planned is None or case.now >= planned.end:
+        return None
+    slot = Interval(planned.begin, planned.end)
+    if was_asked(job.status):
+        return slot
+    begin = max(slot.begin, case.now)
+    opening = case.windows.current(begin) if case.windows is not None else None
+    is_open = opening is not None and slot.end <= opening.end
+    return slot if is_open and slot.end - begin >= POWER_CYCLE else None
+
+
+def _scheduled(case: Case, jobs: tuple[Job, ...], slot: Interval) -> Part:
+    words = f"{changes(jobs)} needs a power cycle and is planned for {shown(slot.begin)}"
+    if case.windows is not None and case.windows.announcement is not None:
+        words += "; tell the customer, this level's maintenance is announced"
+    finding = waits(Reason.WAITING_FOR_WINDOW, words)
+    outcome = unknown(Aspect.SUCCEEDED, Reason.SCHEDULED, words, Clause.MAINTENANCE_WINDOW)
+    planned = Slot(begin=slot.begin, end=slot.end)
+    actions: list[Action] = []
+    for job in jobs:
+        actions += recorded(job)
+        if job.status.slot != planned:
+            after = advanced(
+                job.status,
+                later(job.status.state, RequestState.SCHEDULED),
+                slot=planned,
+                assessment=job.status.assessment or _assessed(case),
+            )
+            actions.append(advance(case, job, after, outcome, Clause.MAINTENANCE_WINDOW))
+    return Part(findings=(finding,), actions=tuple(actions), next_check=slot.begin)
+
+
+def _power_cycle(case: Case, jobs: tuple[Job, ...], slot: Interval) -> Part:
+    """Return the next step inside the window; the guest was asked already when a request says so."""
+    until = asked_until(case)
+    if until is None:
+        return _ask_guest(case, jobs, slot)
+    if case.now < until:
+        words = f"{changes(jobs)}: the guest is shutting down"
+        return Part(findings=(progress(words),), actions=records(jobs), next_check=until)
+    words = (
+        f"{changes(jobs)}: the guest has not shut down within {_minutes(SHUTDOWN_LIMIT)} min, and we pull no plug. It is "
+        f"asked again in the next window, unless you shut it down before {shown(slot.end)}"
+    )
+    finding = waits(Reason.SHUTDOWN_TIMED_OUT, words)
+    return Part(findings=(finding,), actions=records(jobs), next_check=slot.end)
+
+
+def asked_until(case: Case) -> datetime | None:
+    """Return until when we wait for the guest that we have asked to shut down, or None when it was not asked."""
+    asked = [r.status.started_at for r in case.open_requests if r.status.started_at and was_asked(r.status)]
+    return min(asked) + SHUTDOWN_LIMIT if asked else None
+
+
+def _ask_guest(case: Case, jobs: tuple[Job, ...], slot: Interval) -> Part:
+    if not case.facts.tools_running:
+        words = f"{changes(jobs)}: the guest cannot be asked to shut down because VMware Tools do not run"
+        finding = waits(Reason.TOOLS_NOT_RUNNING, words)
+        too_late = slot.end - POWER_CYCLE + timedelta(seconds=1)
+        return Part(findings=(finding,), actions=records(jobs), next_check=too_late)
+    words = f"{changes(jobs)}: the guest is asked to shut down"
+    outcome = unknown(Aspect.SUCCEEDED, Reason.IN_WORK, words, Clause.MAINTENANCE_WINDOW)
+    actions: list[Action] = []
+    for job in jobs:
+        actions += recorded(job)
+        after = advanced(
+            job.status,
+            RequestState.IN_WORK,
+            slot=Slot(begin=slot.begin, end=slot.end),
+            started_at=case.now,
+            assessment=job.status.assessment or _assessed(case),
+        )
+        actions.append(advance(case, job, after, outcome, Clause.MAINTENANCE_WINDOW))
+    return Part(
+        findings=(progress(words),),
+        # The order is looked at before the request says that the guest was asked: else a change of the YAML in
+        # between would cost the window.
+        actions=(confirmed(case), *actions, ShutDownGuest(case.facts.moref)),
+        next_check=case.now + SHUTDOWN_LIMIT,
+    )
+
+
+def missed(case: Case) -> tuple[ChangeRequest, ...]:
+    """Return the requests for which the guest was asked in a slot that is over, without having shut down."""
+    if case.facts.power is PowerState.OFF:
+        return ()
+    return tuple(
+        r
+        for r in case.open_requests
+        if was_asked(r.status) and r.status.slot is not None and r.status.slot.end <= case.now
+    )
+
+
+def give_up_slot(requests: tuple[ChangeRequest, ...]) -> Part:
+    """Return the end of a slot in which the guest has not shut down: who switches the VM off from now on is not us."""
+    words = (
+        "The guest has not shut down in its slot, and we pull no plug; it is asked again in the next window"
+    )
+    outcome = unknown(Aspect.SUCCEEDED, Reason.SHUTDOWN_TIMED_OUT, words, Clause.MAINTENANCE_WINDOW)
+    actions = (
+        moved_on(r, advanced(r.status, r.status.state, slot=None), outcome, Clause.MAINTENANCE_WINDOW)
+        for r in requests
+    )
+    return Part(findings=(waits(Reason.SHUTDOWN_TIMED_OUT, words),), actions=tuple(actions))
+
+
+def started_again(case: Case) -> Part:
+    """Return the act that starts a VM which we have shut down, when there is nothing left to do while it is off."""
+    if not case.may_act:
+        words = "We have shut the VM down for a change, and nothing may be done here now. Start it yourself"
+        return Part(findings=(waits(Reason.LEFT_POWERED_OFF, words),))
+    task = case.facts.task
+    again = rests_until(task, case.now) if task is not None and task.method == _POWER_ON else None
+    if task is not None and again is not None:
+        words = f"The VM is off after the change and does not start: {refusal(task, again)}"
+        return Part(findings=(waits(Reason.LEFT_POWERED_OFF, words),), next_check=again)
+    return Part(
+        findings=(progress("The VM is started again after the change"),), actions=(PowerOn(case.facts.moref),)
+    )
+
+
+_POWER_ON = "PowerOnVM_Task"
+
+
+def later(first: RequestState, second: RequestState) -> RequestState:
+    """Return the later of two states: a request only advances."""
+    order = list(RequestState)
+    return max(first, second, key=order.index)
+
+
+def confirmed(case: Case) -> ConfirmUnchanged:
+    """Return the last look at the order and the claim before an act."""
+    meta = case.vm.metadata
+    return ConfirmUnchanged(meta.namespace, meta.name, meta.uid, meta.generation, case.claim)
+
+
+def records(jobs: tuple[Job, ...]) -> tuple[Action, ...]:
+    """Return the creation of those records that are still to be created."""
+    return tuple(action for job in jobs for action in recorded(job))
+
+
+def changes(jobs: tuple[Job, ...]) -> str:
+    """Return what the jobs change, in words."""
+    return some([job.target.change for job in jobs])
+
+
+def progress(words: str) -> Finding:
+    """Return the finding for a change that goes on by itself."""
+    return fails(Aspect.RESOURCES_AS_AGREED, Reason.CHANGE_IN_PROGRESS, words, Clause.CHANGE_BY_EFFORT)
+
+
+def waits(reason: Reason, words: str) -> Finding:
+    """Return the finding for a change that waits for a window, or for somebody."""
+    return fails(Aspect.RESOURCES_AS_AGREED, reason, words, Clause.MAINTENANCE_WINDOW)
+
+
+def _assessed(case: Case) -> Assessment:
+    return assess(RequestKind.CONFIGURATION_CHANGE, case.now)
+
+
+def _minutes(duration: timedelta) -> int:
+    return int(duration.total_seconds() // 60)
