@@ -23,6 +23,7 @@ class Topic(StrEnum):
     PROMISED = "Promised"
     KEPT = "Kept"
     WAITING = "Waiting"
+    NOT_DONE = "Not done"
     REFUSED = "Refused"
     REQUESTED = "Requested"
     CHARGED = "Charged"
@@ -41,6 +42,7 @@ class Statement:
 _CLAUSE = re.compile(r"\(clause ([0-9.]+)\)")
 _REASONS = {reason.word: reason for reason in Reason}
 _ASPECTS = frozenset(Aspect)
+_TOPICS = {Effect.NONE: Topic.NOT_DONE, Effect.RECONCILING: Topic.WAITING, Effect.STALLED: Topic.REFUSED}
 
 
 def explain(
@@ -84,10 +86,8 @@ def _said(condition: Condition) -> Statement:
     reason = _REASONS.get(condition.reason)
     if condition.status == "True":
         topic = Topic.KEPT
-    elif reason is not None and reason.effect is Effect.STALLED:
-        topic = Topic.REFUSED
     else:
-        topic = Topic.WAITING
+        topic = _TOPICS[reason.effect] if reason is not None else Topic.WAITING
     text = f"{condition.reason}: {_CLAUSE.sub('', condition.message).strip()}"
     return Statement(topic, clauses[0] if clauses else "", condition.type, text)
 
