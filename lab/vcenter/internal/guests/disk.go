@@ -63,7 +63,8 @@ func (d disk) attach(ctx context.Context) error {
 	if mounted, err := d.mounted(); mounted || err != nil {
 		return err
 	}
-	_, err := command(ctx, nil, "", "mount", "-o", "loop", d.file(), d.mount())
+	// Without the option the kernel would write the empty parts of each new disk one after the other.
+	_, err := command(ctx, nil, "", "mount", "-o", "loop,noinit_itable", d.file(), d.mount())
 	return err
 }
 
