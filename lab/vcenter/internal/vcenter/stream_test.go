@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/vmware/govmomi"
+	"github.com/vmware/govmomi/find"
 	"github.com/vmware/govmomi/vim25/methods"
 	"github.com/vmware/govmomi/vim25/types"
 
@@ -29,6 +30,11 @@ type stream struct {
 
 func (w *world) stream(c *govmomi.Client, sets ...types.PropertySpec) *stream {
 	w.Helper()
+	return w.streamBelow(c, c.ServiceContent.RootFolder, sets...)
+}
+
+func (w *world) streamBelow(c *govmomi.Client, root types.ManagedObjectReference, sets ...types.PropertySpec) *stream {
+	w.Helper()
 	content := c.ServiceContent
 	pc := call(w, c, methods.CreatePropertyCollector, types.CreatePropertyCollector{This: content.PropertyCollector}).Returnval
 	var kinds []string
@@ -36,7 +42,7 @@ func (w *world) stream(c *govmomi.Client, sets ...types.PropertySpec) *stream {
 		kinds = append(kinds, set.Type)
 	}
 	view := call(w, c, methods.CreateContainerView, types.CreateContainerView{
-		This: *content.ViewManager, Container: content.RootFolder, Type: kinds, Recursive: true,
+		This: *content.ViewManager, Container: root, Type: kinds, Recursive: true,
 	}).Returnval
 	call(w, c, methods.CreateFilter, types.CreateFilter{This: pc, Spec: types.PropertyFilterSpec{
 		PropSet: sets,
@@ -169,6 +175,23 @@ func TestVMsThatComeAndGoEnterAndLeave(t *testing.T) {
 	})
 	w.must(w.Delete("kunde-z/new-01"))
 	s.until("the VM leaving", kind(types.ObjectUpdateKindLeave))
+}
+
+func TestAVMThatMovesOutOfTheViewLeavesAndMayComeBack(t *testing.T) {
+	w := start(t)
+	c := w.client(reader)
+	folder, err := find.NewFinder(c.Client).Folder(ctx, "/Berlin/vm/kunde-a")
+	w.must(err)
+	s := w.streamBelow(c, folder.Reference(), vmSet())
+	if n := s.fill(); n != 1 {
+		t.Fatalf("the folder has %d VMs, want 1", n)
+	}
+	w.change("kunde-a/web-01", vcenter.VMChange{MoveTo: pointer("kunde-b")})
+	s.until("the VM leaving", kind(types.ObjectUpdateKindLeave))
+	w.change("kunde-b/web-01", vcenter.VMChange{MoveTo: pointer("kunde-a")})
+	s.until("the VM coming back with all it has", func(u types.ObjectUpdate) bool {
+		return kind(types.ObjectUpdateKindEnter)(u) && changes("name", "web-01")(u)
+	})
 }
 
 func TestALostAnswerIsRepeated(t *testing.T) {
