@@ -7,6 +7,16 @@ from managedvm.api.base import API_VERSION
 
 Object = dict[str, Any]
 
+KINDS = {
+    "ManagedVM": "managedvms",
+    "ChangeRequest": "changerequests",
+    "WorkEntry": "workentries",
+    "VMClaim": "vmclaims",
+    "CustomerContacts": "customercontacts",
+    "Customer": "customers",
+}
+"""The kinds that hold what a customer or a bill depends on, with their plurals."""
+
 VCENTER_UUID = "11111111-1111-4111-8111-111111111111"
 INSTANCE_UUID = "22222222-2222-4222-8222-222222222222"
 

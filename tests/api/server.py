@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass, replace
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -10,6 +11,7 @@ import urllib3
 from kubernetes.client import Configuration
 from kubernetes.config import load_kube_config
 
+from lab import wait_until
 from managedvm.api.base import API_VERSION
 from managedvm.api.kinds import KINDS
 
@@ -90,17 +92,20 @@ class Client:
         self, method: str, path: str, body: Any = None, form: str = "application/json", **query: Any
     ) -> Answer:
         """Send one request; `query` holds parameters such as dryRun='All'."""
-        response = self.pool.request(
-            method,
-            f"{self.url}{path}" + (f"?{urlencode(query)}" if query else ""),
-            body=None if body is None else json.dumps(body),
-            headers={**self.headers, "Content-Type": form, "Accept": "application/json"},
-            retries=False,
-        )
-        try:
-            return Answer(response.status, json.loads(response.data))
-        except json.JSONDecodeError:
-            return Answer(response.status, {"message": response.data.decode(errors="replace")})
+        url = f"{self.url}{path}" + (f"?{urlencode(query)}" if query else "")
+        headers = {**self.headers, "Content-Type": form, "Accept": "application/json"}
+        text = None if body is None else json.dumps(body)
+
+        def answered() -> Answer | None:
+            response = self.pool.request(method, url, body=text, headers=headers, retries=False)
+            if response.status == HTTPStatus.TOO_MANY_REQUESTS:
+                return None  # just started: the storage of a kind is being initialised
+            try:
+                return Answer(response.status, json.loads(response.data))
+            except json.JSONDecodeError:
+                return Answer(response.status, {"message": response.data.decode(errors="replace")})
+
+        return wait_until(answered, f"an answer to {method} {path}", seconds=60)
 
     def create(self, body: Object, **query: Any) -> Answer:
         """POST an object."""
@@ -136,7 +141,9 @@ class Client:
 
     def list(self, body: Object, **query: Any) -> list[Object]:
         """Return all objects of the kind and namespace of `body`."""
-        return list(self.ask("GET", place(body, named=False), **query).body["items"])
+        answer = self.ask("GET", place(body, named=False), **query)
+        assert_done(answer)
+        return list(answer.body["items"])
 
 
 def place(body: Object, *, named: bool = True) -> str:

@@ -1,0 +1,202 @@
+"""How each act of the authority matrix is tried: what must be there first, and the one request."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tests.api import bodies
+from tests.api.authority_matrix import Verdict
+from tests.api.bodies import Object
+from tests.api.server import Answer, Client, assert_done
+from tests.api.tenancy import Tenant, namespace
+
+ELSE = "somebody-else@kunde-a.example"
+OWNER = {"apiVersion": "v1", "kind": "ConfigMap", "name": "x", "uid": "33333333-3333-4333-8333-333333333333"}
+LABEL = "attempt"
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One cell: who tries, on what."""
+
+    tenant: Tenant
+    identity: str
+    name: str
+
+    @property
+    def client(self) -> Client:
+        """The API server as who tries sees it."""
+        return self.tenant.client(self.identity)
+
+    @property
+    def me(self) -> str:
+        """Who tries, as the API server knows them."""
+        if self.identity != "cluster-admin":
+            return self.tenant.user(self.identity)
+        review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
+        answer = self.client.ask("POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", review)
+        return str(answer.body["status"]["userInfo"]["username"])
+
+    def draft(self, kind: str) -> Object:
+        """Return an object of a kind as who tries would write it."""
+        here, name = self.tenant.namespace, self.name
+        match kind:
+            case "ManagedVM":
+                body = bodies.managed_vm(here, name)
+            case "ChangeRequest":
+                body = bodies.change_request(here, name, self.me)
+            case "WorkEntry":
+                body = bodies.work_entry(here, name, "operator" if self.identity == "operator" else self.me)
+            case "VMClaim":
+                body = bodies.claim(name, here)
+            case "CustomerContacts":
+                body = bodies.contacts(here, bodies.requester("a@x"), bodies.requester("b@x"))
+            case "Customer":
+                body = bodies.customer(f"{name}-{here}", "nowhere")
+            case _:
+                body = namespace(f"{name}-{here}", ledger="true")
+        body["metadata"]["labels"] = {**body["metadata"].get("labels", {}), LABEL: name}
+        return body
+
+    def existing(self, kind: str, **spec: object) -> Object:
+        """Return an object that is there, made by whoever may."""
+        body = self.draft(kind)
+        if spec:
+            body["spec"] |= spec
+        match kind:
+            case "ChangeRequest":
+                body["spec"]["requestedBy"] = ELSE
+            case "WorkEntry":
+                body["spec"]["performedBy"] = ELSE
+        answer = self.tenant.admin.create(body)
+        assert_done(answer)
+        return {**answer.body, "kind": kind if kind in bodies.KINDS else "Namespace"}
+
+
+Act = Callable[[Attempt, str], Answer]
+
+
+def _create(attempt: Attempt, kind: str) -> Answer:
+    return attempt.client.create(attempt.draft(kind))
+
+
+def _create_for_another(attempt: Attempt, kind: str) -> Answer:
+    body = attempt.draft(kind)
+    body["spec"]["requestedBy" if kind == "ChangeRequest" else "performedBy"] = ELSE
+    return attempt.client.create(body)
+
+
+def _create_as_operator(attempt: Attempt, kind: str) -> Answer:
+    body = attempt.draft(kind)
+    body["metadata"]["name"] = f"op-{attempt.name}"
+    return attempt.client.create(body)
+
+
+def _patch(patch: Object) -> Act:
+    return lambda attempt, kind: attempt.client.patch(attempt.existing(kind), patch)
+
+
+SPEC: dict[str, Object] = {
+    "ManagedVM": {"suspend": True},
+    "ChangeRequest": {"ticket": "4711"},
+    "WorkEntry": {"ticket": "4711"},
+    "VMClaim": {"owner": {"name": "web-02"}},
+    "CustomerContacts": {"requesters": [bodies.requester(email) for email in ("a@x", "b@x", "c@x")]},
+    "Customer": {"displayName": "Kunde AG"},
+}
+
+
+def _change_spec(attempt: Attempt, kind: str) -> Answer:
+    return attempt.client.patch(attempt.existing(kind), {"spec": SPEC[kind]})
+
+
+def _apply_with_force(attempt: Attempt, kind: str) -> Answer:
+    there = attempt.existing(kind)
+    meta = {key: there["metadata"][key] for key in ("name", "namespace") if key in there["metadata"]}
+    wanted = {
+        "apiVersion": there["apiVersion"],
+        "kind": kind,
+        "metadata": meta,
+        "spec": there["spec"] | SPEC[kind],
+    }
+    if kind == "VMClaim":
+        wanted["spec"]["owner"] = {**there["spec"]["owner"], **SPEC[kind]["owner"]}
+    return attempt.client.apply(wanted, force=True)
+
+
+def _order(by: str) -> Act:
+    def order(attempt: Attempt, kind: str) -> Answer:
+        slip = {"id": "more", "requestedBy": by or attempt.me}
+        return attempt.client.patch(
+            attempt.existing(kind), {"spec": {"resources": {"cpus": 8}, "change": slip}}
+        )
+
+    return order
+
+
+def _write_status(attempt: Attempt, kind: str) -> Answer:
+    status = {"state": "Held"} if kind == "ChangeRequest" else {"observedGeneration": 1}
+    return attempt.client.patch(attempt.existing(kind), {"status": status}, "/status")
+
+
+def _delete(**spec: object) -> Act:
+    return lambda attempt, kind: attempt.client.delete(attempt.existing(kind, **spec))
+
+
+def _delete_all(attempt: Attempt, kind: str) -> Answer:
+    there = attempt.existing(kind, **({"deletionProtection": False} if kind == "ManagedVM" else {}))
+    return attempt.client.delete_all(there, labelSelector=f"{LABEL}={attempt.name}")
+
+
+def _delete_crd(attempt: Attempt, kind: str) -> Answer:
+    crd = {"kind": "CustomResourceDefinition", "metadata": {"name": f"{bodies.KINDS[kind]}.managedvm.dev"}}
+    dry = {"dryRun": "All"} if attempt.identity == "cluster-admin" else {}
+    return attempt.client.delete(crd, **dry)
+
+
+def _unlabel(attempt: Attempt, kind: str) -> Answer:
+    label = {"metadata": {"labels": {"managedvm.dev/ledger": None}}}
+    return attempt.client.patch(attempt.existing(kind), label)
+
+
+ACTS: dict[str, Act] = {
+    "create": _create,
+    "create for another": _create_for_another,
+    "create as op-...": _create_as_operator,
+    "change spec": _change_spec,
+    "change orders": _patch({"spec": {"orders": [bodies.order(until="2027-01-01T00:00:00Z")]}}),
+    "order in own name": _order(""),
+    "order for another": _order(ELSE),
+    "change identity": _patch({"spec": {"vm": {"inventoryPath": "/a/b"}}}),
+    "change the number": _patch({"spec": {"customerNumber": "K-2"}}),
+    "remove an entry": _patch({"spec": {"requesters": [bodies.requester("a@x")]}}),
+    "write status": _write_status,
+    "set labels": _patch({"metadata": {"labels": {"team": "a"}}}),
+    "set other labels": _patch({"metadata": {"labels": {"team": "a"}}}),
+    "set annotations": _patch({"metadata": {"annotations": {"note": "b"}}}),
+    "set finalizers": _patch({"metadata": {"finalizers": ["example.com/hold"]}}),
+    "set ownerReferences": _patch({"metadata": {"ownerReferences": [OWNER]}}),
+    "apply with force": _apply_with_force,
+    "delete": _delete(),
+    "delete protected": _delete(),
+    "delete unprotected": _delete(deletionProtection=False),
+    "deletecollection": _delete_all,
+    "delete the CRD": _delete_crd,
+    "take the label away": _unlabel,
+}
+
+
+def verdict(answer: Answer) -> Verdict:
+    """Return how an attempt ended, by the words of who refused it."""
+    if answer.ok:
+        return Verdict.YES
+    if answer.code in {404, 405}:
+        return Verdict.ABSENT
+    if (
+        answer.code == 403
+        and " cannot " in answer.message
+        and "ValidatingAdmissionPolicy" not in answer.message
+    ):
+        return Verdict.NO_RIGHT
+    if answer.code in {403, 422}:
+        return Verdict.REFUSED
+    raise AssertionError(f"{answer.code}: {answer.message}")
