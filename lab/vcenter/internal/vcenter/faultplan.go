@@ -126,6 +126,8 @@ func (p *FaultPlan) reject(c *Call) Fault {
 		f.Object, f.PrivilegeId = &c.This, "Lab.Rejected"
 	case *types.NotAuthenticated:
 		f.Object, f.PrivilegeId = &c.This, noPrivilege
+	case *types.TaskInProgress:
+		f.Task = ref{Type: "Task", Value: "task-0"} // a reference without a type cannot be read by clients
 	}
 	return fault
 }
