@@ -1,5 +1,6 @@
 """The lab for tests: the one that runs, else one that is started and ended with the session."""
 
+import json
 import uuid
 
 import pytest
@@ -8,6 +9,8 @@ import lab as world
 from lab import audit as audit_log
 from lab import kube as kubectl
 from lab import vcenter_admin
+from lab.simulator import OPERATOR_ROLE
+from tests.world import simulated
 
 
 @pytest.fixture(scope="session")
@@ -56,3 +59,20 @@ def second_lab(tmp_path_factory):
     directory = tmp_path_factory.mktemp("lab")
     yield world.up(directory=directory, with_vcenter=False, with_product=False)
     world.down(directory)
+
+
+@pytest.fixture(scope="module")
+def simulator(tmp_path_factory):
+    """A vCenter of this module alone, in which the operator has the role that ships and no other right."""
+    role = json.loads(OPERATOR_ROLE.read_bytes())
+    directory = tmp_path_factory.mktemp("vcenter")
+    with simulated.simulator(directory, simulated.SMALL, {role["name"]: role["privileges"]}) as made:
+        yield made
+
+
+@pytest.fixture
+def sim(simulator):
+    """The same, with calls counted from zero; faults that a test leaves are cleared."""
+    simulator.admin.reset_calls()
+    yield simulator
+    simulator.admin.clear_faults()

@@ -3,6 +3,7 @@
 A read is repeated once after a lost session. An order never is: it is sent once, and what became of it is looked up.
 """
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -134,9 +135,13 @@ class Session:
             stub.abort_wait()
 
     def close(self) -> None:
-        """End the session, as far as the server can be reached."""
+        """End the session, as far as the server can be reached, and close all connections."""
         with self._lock:
-            self._logout()
+            try:
+                self._logout()
+            finally:
+                if self._stub is not None:
+                    self._stub.drop_connections()
 
     def _ask_the_time(self) -> None:
         vim.ServiceInstance("ServiceInstance", self.stub).CurrentTime()
@@ -193,12 +198,8 @@ class Session:
         """
         if self._content is None:
             return
-        try:
+        with contextlib.suppress(SessionLostError):
             guarded(self._content.sessionManager.Logout)
-        except SessionLostError:
-            pass
-        finally:
-            self._connected().drop_connections()
         self._content = None
 
 

@@ -99,7 +99,7 @@ class Stream:
                 self._attach(collector)
                 self._keep_current(collector, version)
             except SessionLostError as lost:
-                self._detach(lost.error, failures, retry_now=was_filled)
+                self._detach(lost.error, failures, retry_now=failures == 0)
             except ManagedVMError as error:
                 self._detach(error, failures)
             except Exception as bug:
@@ -107,7 +107,7 @@ class Stream:
                 self._detach(
                     ManagedVMError(f"{type(bug).__name__} in the update stream, see the log"), failures
                 )
-            failures += 1
+            failures = 0 if was_filled else failures + 1
         self._end_session()
 
     def _fill(self, collector: Collector) -> str:
