@@ -13,6 +13,7 @@ from pydantic import SecretStr
 from lab import vcenter_admin
 from lab.facts import ADMINISTRATOR_USER
 from lab.guests import host
+from lab.polling import wait_until
 from managedvm.errors import (
     BusyError,
     ConflictError,
@@ -60,6 +61,12 @@ class Hand:
     def vm(self):
         search = self.session.read(lambda: self.session.content.searchIndex)
         return self.session.read(lambda: search.FindByInventoryPath(f"Berlin/vm/{self.path}"))
+
+    def done(self, task):
+        """Wait for a task of the vCenter and return its result."""
+        wait_until(lambda: task.info.state in ("success", "error"), "the task to end", seconds=30)
+        assert task.info.state == "success", task.info.error
+        return task.info.result
 
     def with_password(self, password):
         return Guest(self.guest.moref, GuestLogin("root", SecretStr(password)))
@@ -244,6 +251,20 @@ async def test_a_reset_of_the_vm_loses_the_command_and_never_repeats_it(hand, ma
     await hand.start(job_id, *command)
     assert await hand.result(job_id) == Lost()
     assert await hand.read(count) == b"ran\n"
+
+
+async def test_a_revert_gives_back_the_disk_of_the_snapshot(hand):
+    path = f"/root/{a_job()}"
+    await hand.executor.write_file(hand.guest, path, b"before", mode=0o600)
+    snapshot = hand.done(hand.vm().CreateSnapshot_Task("before", "", memory=False, quiesce=False))
+    await hand.executor.write_file(hand.guest, path, b"after", mode=0o600)
+    hand.done(snapshot.RevertToSnapshot_Task())
+    with pytest.raises(GuestUnavailableError):
+        await hand.read(path)
+    hand.done(hand.vm().PowerOnVM_Task())
+    await hand.tools_answer()
+    assert await hand.read(path) == b"before"
+    hand.done(snapshot.RemoveSnapshot_Task(removeChildren=False))
 
 
 async def test_a_full_disk_does_not_keep_the_command_that_empties_it(hand):
