@@ -17,12 +17,12 @@ HEADER = "# Generated from operator/managedvm/api by `managedvm crds --write`. D
 _DROPPED = frozenset({"title", "$defs", "discriminator", "examples", "readOnly", "$ref", "anyOf", "allOf"})
 
 
-class UnrepresentableErrorError(TypeError):
+class UnrepresentableError(TypeError):
     """A model says something that a structural schema cannot."""
 
 
 def structural(node: dict[str, Any], defs: dict[str, Any], path: str = "") -> dict[str, Any]:
-    """Return the structural schema of one node of pydantic's JSON schema; raises UnrepresentableErrorError."""
+    """Return the structural schema of one node of pydantic's JSON schema; raises UnrepresentableError."""
     node = _merged(node, defs, path)
     out = {key: value for key, value in node.items() if key not in _DROPPED}
     if "const" in out:
@@ -55,7 +55,7 @@ def _merged(node: dict[str, Any], defs: dict[str, Any], path: str) -> dict[str, 
     if "anyOf" in node:
         some = [option for option in node["anyOf"] if option != {"type": "null"}]
         if len(some) != 1:
-            raise UnrepresentableErrorError(f"{path}: a union is not expressible in a structural schema")
+            raise UnrepresentableError(f"{path}: a union is not expressible in a structural schema")
         return _merged({**some[0], **{k: v for k, v in node.items() if k != "anyOf"}}, defs, path)
     if "$ref" in node:
         target = defs[node["$ref"].rsplit("/", 1)[1]]
@@ -83,7 +83,7 @@ def _root_schema(resource: type[Resource]) -> dict[str, Any]:
             continue
         model = info.annotation
         if not (isinstance(model, type) and issubclass(model, ApiModel)):
-            raise UnrepresentableErrorError(f"{kind.kind}.{name} is not a model")
+            raise UnrepresentableError(f"{kind.kind}.{name} is not a model")
         properties[name] = {**schema_of(model), "description": info.description}
         if name == "status":
             # An object is born not ready: absent conditions would count as healthy (kstatus).
