@@ -1,6 +1,11 @@
 """Every metric of the operator: its name, its labels, its help. None has a label per VM."""
 
+from functools import partial
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+_PASS_SECONDS = (0.001, 0.005, 0.02, 0.1, 0.5, 2, 10, 60)
+_WAIT_SECONDS = (0.001, 0.01, 0.05, 0.1, 0.5, 2, 10, 60)
 
 
 class Metrics:
@@ -8,75 +13,34 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self.passes = Counter(
-            "managedvm_passes",
-            "Finished passes by kind and result.",
-            ["kind", "result"],
-            registry=self.registry,
+        counter = partial(Counter, registry=self.registry)
+        gauge = partial(Gauge, registry=self.registry)
+        histogram = partial(Histogram, registry=self.registry)
+
+        self.passes = counter("managedvm_passes", "Finished passes.", ["kind", "result"])
+        self.pass_seconds = histogram(
+            "managedvm_pass_duration_seconds", "How long a pass took.", ["kind"], buckets=_PASS_SECONDS
         )
-        self.pass_seconds = Histogram(
-            "managedvm_pass_duration_seconds",
-            "How long a pass took.",
-            ["kind"],
-            buckets=(0.001, 0.005, 0.02, 0.1, 0.5, 2, 10, 60),
-            registry=self.registry,
+        self.queue_seconds = histogram(
+            "managedvm_queue_wait_seconds", "How long a key waited.", ["lane"], buckets=_WAIT_SECONDS
         )
-        self.queue_seconds = Histogram(
-            "managedvm_queue_wait_seconds",
-            "How long a key waited for its pass, by lane.",
-            ["lane"],
-            buckets=(0.001, 0.01, 0.05, 0.1, 0.5, 2, 10, 60),
-            registry=self.registry,
+        self.queue_depth = gauge("managedvm_queue_depth", "Keys that wait for a pass.", ["lane"])
+        self.loop_lag = gauge(
+            "managedvm_event_loop_lag_seconds", "Worst lag of the loop since the last scrape."
         )
-        self.queue_depth = Gauge(
-            "managedvm_queue_depth", "Keys that wait for a pass, by lane.", ["lane"], registry=self.registry
+        self.active = gauge("managedvm_active", "1 while this replica holds the Lease.")
+        self.objects = gauge("managedvm_objects", "Objects known.", ["kind"])
+        self.healed = gauge(
+            "managedvm_relist_healed", "Differences that a relist found and the watch had not told."
         )
-        self.loop_lag = Gauge(
-            "managedvm_event_loop_lag_seconds",
-            "Worst lag of the event loop since the last scrape.",
-            registry=self.registry,
-        )
-        self.active = Gauge(
-            "managedvm_active", "1 while this replica holds the Lease.", registry=self.registry
-        )
-        self.objects = Gauge("managedvm_objects", "Objects known, by kind.", ["kind"], registry=self.registry)
-        self.healed = Gauge(
-            "managedvm_relist_healed",
-            "Differences that a relist found and the watch had not told.",
-            registry=self.registry,
-        )
-        self.findings = Gauge(
+        self.findings = gauge(
             "managedvm_findings",
-            "Objects by what their latest pass found: aspect, status and reason.",
+            "Objects by what their latest pass found.",
             ["kind", "aspect", "status", "reason"],
-            registry=self.registry,
         )
-        self.refusals = Gauge(
-            "managedvm_refusals",
-            "Objects for which something is refused or not kept, by clause of the contract.",
-            ["clause", "reason"],
-            registry=self.registry,
+        self.refusals = gauge(
+            "managedvm_refusals", "Objects for which a promise is refused or not kept.", ["clause", "reason"]
         )
-        self.calls = Counter(
-            "managedvm_actions",
-            "Actions carried out, by name and clause.",
-            ["action", "clause"],
-            registry=self.registry,
-        )
-        self.writes = Counter(
-            "managedvm_writes",
-            "Writes to the API server, by kind and verb.",
-            ["kind", "verb"],
-            registry=self.registry,
-        )
-        self.vcenter_up = Gauge(
-            "managedvm_vcenter_up",
-            "1 while the inventory of a VCenter is healthy.",
-            ["vcenter"],
-            registry=self.registry,
-        )
-        self.events_dropped = Counter(
-            "managedvm_events_dropped",
-            "Events that could not be told; conditions tell the same.",
-            registry=self.registry,
-        )
+        self.writes = counter("managedvm_writes", "Writes to the API server.", ["kind", "verb"])
+        self.vcenter_up = gauge("managedvm_vcenter_up", "1 while the inventory is healthy.", ["vcenter"])
+        self.events_dropped = counter("managedvm_events_dropped", "Events that could not be told.")

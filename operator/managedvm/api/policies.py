@@ -4,6 +4,7 @@ REQUIRED_BINDINGS: dict[str, frozenset[str]] = {
     "ValidatingAdmissionPolicyBinding": frozenset(
         {
             "managedvm-agreements",
+            "managedvm-applied-by",
             "managedvm-changes",
             "managedvm-crds",
             "managedvm-customer-namespace",
