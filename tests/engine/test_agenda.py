@@ -208,6 +208,23 @@ async def test_a_clock_set_back_tells_nothing_early():
 
 
 @virtual
+async def test_an_instant_that_is_always_in_the_past_is_told_once_a_second():
+    agenda, told = Agenda(), []
+
+    def ask_again(due):
+        told.append(clock() - 1000)
+        agenda.schedule(due.key, due.what, at(-60))
+
+    agenda.schedule("a", "check", at(-60))
+    waking = asyncio.create_task(Waker(agenda, Wall(), ask_again).run())
+    await asyncio.sleep(10.5)
+
+    assert told == pytest.approx(range(11), abs=0.01)
+    assert len(agenda) == 1
+    waking.cancel()
+
+
+@virtual
 async def test_many_instants_at_once_leave_the_loop_to_others_between():
     agenda, told = Agenda(), []
     for number in range(5 * Waker.BATCH):

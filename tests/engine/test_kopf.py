@@ -19,7 +19,7 @@ from managedvm.engine.relist import Listing, Relister
 from managedvm.engine.store import Store
 
 GROUP, VERSION, PLURAL, KIND = "example.dev", "v1", "things", "Thing"
-DEADLINE_SECONDS = 5
+DEADLINE_SECONDS = 30
 
 
 class ApiServer:
@@ -49,10 +49,11 @@ class ApiServer:
         self.version += 1
         del self.objects[name]
         self.send({"type": "ERROR", "object": {"kind": "Status", "code": 410, "reason": "Gone"}})
+        self.close()
 
     def send(self, event):
         for watcher in self.watchers:
-            watcher.put_nowait(json.dumps(event).encode() + b"\n")
+            watcher.put_nowait(line(event))
 
     async def answer(self, request):
         path, verbs = request.path, ["list", "watch", "patch"]
@@ -95,6 +96,10 @@ class ApiServer:
         await response.prepare(request)
         watcher = asyncio.Queue()
         self.watchers.add(watcher)
+        since = int(request.query.get("resourceVersion", 0))
+        for obj in self.objects.values():
+            if int(obj["metadata"]["resourceVersion"]) > since:
+                watcher.put_nowait(line({"type": "MODIFIED", "object": obj}))
         try:
             while (event := await watcher.get()) is not None:
                 await response.write(event)
@@ -103,8 +108,13 @@ class ApiServer:
         return response
 
     def close(self):
+        """End all watches."""
         for watcher in self.watchers:
             watcher.put_nowait(None)
+
+
+def line(event):
+    return json.dumps(event).encode() + b"\n"
 
 
 @asynccontextmanager

@@ -177,6 +177,18 @@ async def test_while_time_helps_the_rests_grow_and_a_success_ends_them():
 
 
 @virtual
+async def test_a_wait_that_is_over_already_does_not_make_a_pass_spin():
+    bench = Bench()
+    bench.passes._classify = lambda _: Retry(after_seconds=-5)
+    bench.act = raising(OutageError())
+    bench.start("web")
+    await asyncio.sleep(60)
+
+    assert 3 <= len(bench.ran) <= 10
+    await bench.end()
+
+
+@virtual
 async def test_where_a_person_must_help_it_is_looked_at_again_seldom_or_when_something_changes():
     bench = Bench()
     bench.act = raising(RefusalError())

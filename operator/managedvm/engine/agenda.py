@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -142,6 +143,13 @@ class Waker(Generic[K]):
     BATCH = 500
     """So many are handed over before others get the loop: 100,000 due at once must not stop it."""
 
+    GAP_SECONDS = 1.0
+    """An instant that was handed over is not handed over again sooner, however far in the past it is noted.
+
+    Who is asked for the next instant and answers with one that has passed would otherwise be asked at once
+    again, for ever and as fast as the machine can.
+    """
+
     def __init__(
         self,
         agenda: Agenda[K],
@@ -154,6 +162,7 @@ class Waker(Generic[K]):
         self._on_due = on_due
         self._doze_seconds = doze_seconds
         self._sooner = asyncio.Event()
+        self._told: OrderedDict[Due[K], float] = OrderedDict()
         agenda.on_new_head = self._sooner.set
 
     async def run(self) -> None:
@@ -161,12 +170,22 @@ class Waker(Generic[K]):
         while True:
             self._sooner.clear()
             batch = self._agenda.due(self._wall(), self.BATCH)
-            for due in batch:
-                self._on_due(due)
+            self._hand_over(batch)
             if len(batch) == self.BATCH:
                 await asyncio.sleep(0)
             else:
                 await self._doze()
+
+    def _hand_over(self, batch: list[Due[K]]) -> None:
+        now = asyncio.get_running_loop().time()
+        while self._told and now - next(iter(self._told.values())) >= self.GAP_SECONDS:
+            self._told.popitem(last=False)
+        for due in batch:
+            if due in self._told:
+                self._agenda.schedule(due.key, due.what, self._wall() + timedelta(seconds=self.GAP_SECONDS))
+            else:
+                self._told[due] = now
+                self._on_due(due)
 
     async def _doze(self) -> None:
         head = self._agenda.next()

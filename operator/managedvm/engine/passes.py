@@ -45,7 +45,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """Time helps: try again after so many seconds, or after the key's growing rest."""
+    """Time helps: try again after so many seconds, or after the key's growing rest if they are over or not known."""
 
     after_seconds: float | None = None
 
@@ -275,7 +275,7 @@ class Passes(Generic[K]):
     def _failed(self, work: Work[K], error: BaseException, judgement: Judgement) -> Result:
         match judgement:
             case Retry(seconds):
-                if seconds is None:
+                if seconds is None or seconds <= 0:
                     self._queue.retry(work.key, work.lane)
                 else:
                     self._queue.add_after(work.key, seconds, work.lane)
