@@ -76,5 +76,4 @@ def configure(settings: kopf.OperatorSettings) -> None:
     settings.networking.connect_timeout = 5
     settings.queueing.worker_limit = 200  # safe without indices, with them it deadlocks
     settings.queueing.idle_timeout = 1  # each event leaves a task behind for so long
-    settings.queueing.batch_window = 0.005  # our queue deduplicates; waiting here would only make us late
     settings.process.ultimate_exiting_timeout = 25  # below the pod's terminationGracePeriodSeconds
