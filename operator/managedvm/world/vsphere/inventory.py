@@ -155,12 +155,12 @@ class Inventory:
         self._tell()
 
     def lose(self, reason: str, message: str) -> None:
-        """Note that no changes arrive any more. Nothing is forgotten."""
+        """Note that no changes arrive any more. Nothing is forgotten, and what changed is told when all is well again."""
         since = self._health.since if isinstance(self._health, Unreachable) else self._now()
         lost = Unreachable(reason, message, since)
         if lost != self._health:
             self._health = lost
-            self._tell()
+            self._on_change(set(), set(), lost)
 
     def apply(self, changes: Iterable[Change]) -> None:
         """Take in changes; they are told at once by a healthy inventory, and after the comparison by one that fills."""

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from pyVmomi import vim
 
 from managedvm.engine.budget import Budget
-from managedvm.errors import BusyError, ManagedVMError
+from managedvm.errors import BusyError, ManagedVMError, UnreachableError
 from managedvm.planning.actions import (
     ConfigureClusterHighAvailability,
     OverrideHighAvailability,
@@ -78,6 +78,7 @@ class PyVmomiVSphere:
         self._loop = asyncio.get_running_loop()
         self._executor = ThreadPoolExecutor(_THREADS, thread_name_prefix=f"vsphere-{name}")
         self._closing: set[asyncio.Task[None]] = set()
+        self._closed = False
         self.inventory = Inventory(now, on_change)
         stream = self._timing.stream
         self._calls = Session(server, self._timing.request_seconds)
@@ -96,13 +97,17 @@ class PyVmomiVSphere:
     async def close(self) -> None:
         """Stop following it and end both sessions, as far as it can be reached in time."""
         seconds = self._timing.close_seconds
+        self._stream.stop()
         ending = asyncio.gather(
-            self._in_thread(self._stream.stop, seconds),
+            self._in_thread(self._stream.join, seconds),
             self._in_thread(self._calls.close),
             return_exceptions=True,
         )
         await asyncio.wait((ending,), timeout=seconds)
+        self._closed = True
         self._executor.shutdown(wait=False, cancel_futures=True)
+        self.inventory.tasks.forget_all()
+        await asyncio.gather(*self._closing)
 
     async def override_high_availability(self, action: OverrideHighAvailability) -> None:
         """Start setting the HA override of one VM; `VirtualMachine.ha_task` shows the task."""
@@ -185,4 +190,6 @@ class PyVmomiVSphere:
         return self._calls.order(call, self._may_act)
 
     async def _in_thread(self, call: Callable[..., T], *args: Any) -> T:
+        if self._closed:
+            raise UnreachableError(f"the connection with vCenter {self._name} was closed")
         return await self._loop.run_in_executor(self._executor, call, *args)

@@ -73,13 +73,15 @@ class Stream:
         """Start the thread."""
         self._thread.start()
 
-    def stop(self, seconds: float) -> bool:
-        """End thread and session; returns whether that was done within `seconds`. Blocks."""
+    def stop(self) -> None:
+        """Let thread and session end, without waiting for it."""
         self._stopping.set()
         self._session.abort_wait()
+
+    def join(self, seconds: float) -> None:
+        """Wait for the thread's end. What a silent server holds up longer is left alone: the thread is a daemon."""
         if self._thread.ident is not None:
             self._thread.join(seconds)
-        return not self._thread.is_alive()
 
     def follow(self, task: str) -> None:
         """Let a task come with the stream until it ends. Never fails: what cannot be done now is done later."""
