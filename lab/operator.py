@@ -116,8 +116,12 @@ class Operator:
         return {**inherited, **own, **self.settings}
 
 
-def replica(lab: Lab, number: int = 1, settings: Mapping[str, str] | None = None) -> Operator:
+def replica(
+    lab: Lab, number: int = 1, settings: Mapping[str, str] | None = None, *, through: str | None = None
+) -> Operator:
     """Return the operator's replica `number`, not started, with a token of its own for a day.
+
+    `through` is the URL at which it finds the API server, for one that stands behind a proxy.
 
     Raises:
         KubectlError: the product is not installed: there is no such service account.
@@ -125,7 +129,8 @@ def replica(lab: Lab, number: int = 1, settings: Mapping[str, str] | None = None
     name = f"operator-{number}"
     token = kube.admin(lab).token(ACCOUNT, namespace=NAMESPACE)
     path = lab.directory / f"{name}.kubeconfig"
-    write_private(path, with_token(current_cluster(lab.kubeconfig), token, user=ACCOUNT).encode())
+    cluster = current_cluster(lab.kubeconfig) | ({"server": through} if through else {})
+    write_private(path, with_token(cluster, token, user=ACCOUNT).encode())
     return Operator(lab, name, path, _health_port(lab, name), settings or {})
 
 
