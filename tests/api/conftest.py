@@ -14,7 +14,7 @@ from tests.api.server import connect
 from tests.api.tenancy import clear, settle
 
 ROOT = Path(__file__).parents[2]
-INSTALLED = ("manifests/base", "manifests/catalogue")
+INSTALLED = ("manifests/overlays/lab",)
 
 
 @pytest.fixture(scope="session")
