@@ -24,6 +24,7 @@ from managedvm.planning.powercycle import (
     missed,
     progress,
     records,
+    slot_over_at,
     started_again,
     waits,
 )
@@ -52,6 +53,7 @@ def resize(case: Case, wanted: tuple[Target, ...]) -> Part:
             *(part for part in decided if isinstance(part, Part)),
             *(abandoned(case, r) for r in open_requests if aspect_of(r) not in asked_for),
             execute(case, jobs) if jobs else Part(),
+            Part(next_check=slot_over_at(case) if case.may_act else None),
         )
     )
 

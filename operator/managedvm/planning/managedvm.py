@@ -18,7 +18,7 @@ from managedvm.api.servicelevel import ServiceLevelSpec
 from managedvm.api.vcenter import Mode, VCenterSpec
 from managedvm.api.vmclaim import VMClaim
 from managedvm.planning import availability
-from managedvm.planning.actions import Action, Reconfigure
+from managedvm.planning.actions import Action, PowerOn, Reconfigure, ShutDownGuest
 from managedvm.planning.case import Case
 from managedvm.planning.clauses import Clause
 from managedvm.planning.configuration import settled_slip
@@ -30,6 +30,7 @@ from managedvm.planning.maintenance import maintenance_calendar
 from managedvm.planning.money import PriceBook
 from managedvm.planning.observed import RECONFIGURE, ClusterFacts, PowerState, TaskFacts, Unknown
 from managedvm.planning.plan import Part, joined
+from managedvm.planning.powercycle import asked_until
 from managedvm.planning.retry import rests_until
 from managedvm.planning.targets import (
     Baseline,
@@ -271,7 +272,8 @@ def _with_baseline(part: Part, case: Case, baseline: Baseline) -> Part:
     Without a package nothing but vSphere HA is done, so there the status alone remembers it.
     """
     is_due = case.may_act and case.entitlement.package is not None and noted_baseline(case.facts) is None
-    if not is_due or case.running is not None or case.facts.power is PowerState.SUSPENDED:
+    is_busy = case.running is not None or any(isinstance(a, PowerOn | ShutDownGuest) for a in part.actions)
+    if not is_due or is_busy or case.facts.power is PowerState.SUSPENDED or asked_until(case) is not None:
         return part
     note = baseline_note(baseline, case.facts.instance_uuid)
     actions = list(part.actions)

@@ -14,7 +14,7 @@ from managedvm.planning.case import Case, Job, advance, moved_on, recorded, was_
 from managedvm.planning.clauses import Clause
 from managedvm.planning.findings import Aspect, Finding, Reason, fails, some, unknown
 from managedvm.planning.observed import PowerState
-from managedvm.planning.plan import Part
+from managedvm.planning.plan import Part, earliest
 from managedvm.planning.records import advanced, assess
 from managedvm.planning.retry import refusal, rests_until
 from managedvm.planning.wallclock import shown
@@ -145,15 +145,17 @@ def _ask_guest(case: Case, jobs: tuple[Job, ...], slot: Interval) -> Part:
     )
 
 
+def slot_over_at(case: Case) -> datetime | None:
+    """Return when the slot is over in which the guest was asked, or None where it was not asked."""
+    return earliest(r.status.slot.end for r in case.open_requests if r.status.slot and was_asked(r.status))
+
+
 def missed(case: Case) -> tuple[ChangeRequest, ...]:
     """Return the requests for which the guest was asked in a slot that is over, without having shut down."""
-    if case.facts.power is PowerState.OFF:
+    over = slot_over_at(case)
+    if case.facts.power is PowerState.OFF or over is None or case.now < over:
         return ()
-    return tuple(
-        r
-        for r in case.open_requests
-        if was_asked(r.status) and r.status.slot is not None and r.status.slot.end <= case.now
-    )
+    return tuple(r for r in case.open_requests if was_asked(r.status))
 
 
 def give_up_slot(requests: tuple[ChangeRequest, ...]) -> Part:
