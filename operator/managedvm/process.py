@@ -40,6 +40,9 @@ logger = logging.getLogger(__name__)
 
 WATCHED_KINDS = tuple(kind for kind in ENDPOINTS if kind not in ("Secret", "Event", "Lease"))
 
+_INVENTORY_SECONDS = 300.0
+"""How long a start waits for vCenters: a pass without their inventory could only say that nobody knows."""
+
 _LOST_LEASE, _BUG = 3, 70
 """Exit codes: the Lease was lost, a background task met a bug. Either way a fresh process is the better hope."""
 
@@ -152,7 +155,7 @@ class Operator:
         await self._relister.synced.wait()
         for key in self.store.keys("VCenter"):
             self._follow(key)
-        await self.vcenters.settled(self._settings.stop_seconds)
+        await self.vcenters.settled(_INVENTORY_SECONDS)
         self._ready.set()
 
     async def _pass(self, key: ObjectKey) -> Verdict:
