@@ -6,27 +6,19 @@ from pathlib import Path
 
 import pytest
 
-import lab as world
-from lab import kube as kubectl
 from lab import wait_until
 from tests.api.bodies import managed_vm, order
 from tests.api.server import connect
 from tests.api.tenancy import clear, settle
 
-ROOT = Path(__file__).parents[2]
-INSTALLED = ("manifests/overlays/lab",)
+OVERLAY = Path(__file__).parents[2] / "manifests" / "overlays" / "lab"
 
 
 @pytest.fixture(scope="session")
-def kube():
-    """kubectl as the administrator, on a cluster where the product is installed."""
-    found = world.running()
-    cluster = kubectl.admin(found or world.up(with_vcenter=False))
-    for part in INSTALLED:
-        cluster.run("apply", "--server-side", "--force-conflicts", f"--kustomize={ROOT / part}")
-    yield cluster
-    if found is None:
-        world.down()
+def kube(kube):
+    """kubectl as the administrator, where the policies of this tree are installed: a lab that ran may have older ones."""
+    kube.run("apply", "--server-side", "--force-conflicts", f"--kustomize={OVERLAY}")
+    return kube
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""The lab for tests: the one that runs, else one that is started and ended with the session."""
+"""What tests of the world hold in their hands: the lab's audit log, its vCenter, namespaces, a second lab."""
 
 import json
 import uuid
@@ -7,27 +7,9 @@ import pytest
 
 import lab as world
 from lab import audit as audit_log
-from lab import kube as kubectl
 from lab import vcenter_admin
 from lab.simulator import OPERATOR_ROLE
 from tests.world import simulated
-
-
-@pytest.fixture(scope="session")
-def lab():
-    """The running lab. A test never ends it: `second_lab` is for that."""
-    found = world.running()
-    if found is not None:
-        yield found
-        return
-    yield world.up()
-    world.down()
-
-
-@pytest.fixture(scope="session")
-def kube(lab):
-    """kubectl as the administrator; `kube.impersonate(...)` is anybody else."""
-    return kubectl.admin(lab)
 
 
 @pytest.fixture(scope="session")
