@@ -1,14 +1,17 @@
 """The inventory over hand-written updates: identity, paths, clusters, comparison, and what is told when."""
 
+import tracemalloc
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from managedvm.planning.observed import DiskFacts, HaSettings, Heartbeat, PowerState, TaskFacts, TaskState
+from managedvm.world.vsphere.changes import changes_of
 from managedvm.world.vsphere.health import Filling, Healthy, Unreachable
 from managedvm.world.vsphere.inventory import Inventory
+from managedvm.world.vsphere.pages import parse
 from managedvm.world.vsphere.tasks import Owner
-from tests.world_fast.updates import HOSTS, TREE, changes, cluster, folder, override, update, vm
+from tests.world_fast.updates import HOSTS, TREE, changes, cluster, envelope, folder, override, update, vm
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 CLUSTERS = (cluster("domain-1", "one"), cluster("domain-2", "two"))
@@ -388,6 +391,34 @@ def test_disks_are_named_by_controller_bus_and_unit(inventory):
         "NVME(0:0)": DiskFacts(31000, 6),
         "IDE(0:0)": DiskFacts(3000, 7),
     }
+
+
+def test_a_vm_takes_less_than_two_kilobytes():
+    count = 1000
+    devices = "".join(
+        (
+            device("VirtualDisk", 2000, controllerKey=1000, unitNumber=0, capacityInBytes=42949672960),
+            device("ParaVirtualSCSIController", 1000, busNumber=0),
+        )
+    )
+    value = f'<val xsi:type="ArrayOfVirtualDevice">{devices}</val>'
+    pages = [
+        envelope(
+            *(vm(f"vm-{i}", f"a-name-of-usual-length-{i}", config__hardware__device=value) for i in page)
+        )
+        for page in (range(start, start + 100) for start in range(0, count, 100))
+    ]
+    inventory = Inventory(lambda: NOON, Told().take)
+    fill(inventory)
+    tracemalloc.start()
+    inventory.begin_fill("vc-1", "root")
+    for page in pages:
+        inventory.apply(changes_of(parse(page)))
+    inventory.end_fill("vCenter 8")
+    taken, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(inventory) == count
+    assert taken / count < 2048
 
 
 def test_only_our_own_notes_are_kept(inventory):

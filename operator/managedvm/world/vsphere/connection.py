@@ -185,7 +185,7 @@ class Session:
                 f"vCenter refuses the password of {self._server.username}"
             ) from None
         except Exception as error:  # noqa: BLE001 - whatever it is, the password must not travel on in it
-            raise _error_of(error, ordered=False) from None
+            raise (_error_of(error, ordered=False) or error_of_lost_answer(error, ordered=False)) from None
         self._content, self._user = content, session.userName
         self._logins += 1
         self._last_used = self._monotonic()
@@ -212,19 +212,24 @@ class SessionLostError(ManagedVMError):
 
 
 def guarded(call: Callable[[], T], *, ordered: bool = False) -> T:
-    """Return what a pyVmomi call returns; whatever it raises becomes one of our errors."""
+    """Return what a call through pyVmomi returns; what it raises becomes one of our errors, unless it is a bug."""
     try:
         return call()
     except Exception as error:
-        raise _error_of(error, ordered=ordered) from error
+        translated = _error_of(error, ordered=ordered)
+        if translated is None or translated is error:
+            raise
+        raise translated from error
 
 
-def _error_of(error: Exception, *, ordered: bool) -> ManagedVMError:
-    if isinstance(error, NotSentError):
-        return error.error
-    if isinstance(error, vmodl.MethodFault):
-        translated = error_of_fault(error, ordered=ordered)
-        return SessionLostError(translated) if is_session_lost(error) else translated
-    if isinstance(error, _UNREADABLE):
-        return error_of_lost_answer(error, ordered=ordered)
-    raise error
+def _error_of(error: Exception, *, ordered: bool) -> ManagedVMError | None:
+    """Return what an exception means to others; None for a bug."""
+    match error:
+        case NotSentError():
+            return error.error
+        case ManagedVMError():
+            return error
+        case vmodl.MethodFault():
+            translated = error_of_fault(error, ordered=ordered)
+            return SessionLostError(translated) if is_session_lost(error) else translated
+    return error_of_lost_answer(error, ordered=ordered) if isinstance(error, _UNREADABLE) else None
