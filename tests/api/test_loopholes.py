@@ -195,3 +195,12 @@ def _allowed(tenant, role, verb, resource, subresource):
     review = {"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview"}
     spec = {"user": tenant.user(role), "resourceAttributes": {**place, "namespace": tenant.namespace}}
     return tenant.admin.create({**review, "spec": spec}).body["status"]["allowed"]
+
+
+def test_configuration_does_not_vanish_by_giving_up_its_fields(tenant, name):
+    """Server-side apply removes a field that its only manager no longer names: that is a change like any other."""
+    body = managed_vm(tenant.namespace, name)
+    assert_done(tenant.provider.apply(body))
+    del body["spec"]["resources"]["memory"]
+    answer = tenant.provider.apply(body)
+    assert_refused(answer, "spec.change", "clause 6.3", "set spec.change to a new id")
