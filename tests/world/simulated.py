@@ -127,11 +127,11 @@ def simulator(directory: Path, inventory: dict[str, object], roles: dict[str, li
 WEB, DB, APP = "kunde-a/web-01", "kunde-a/db-01", "kunde-b/app-01"
 
 HASTY = Timing(
-    request_seconds=1.0,
+    request_seconds=2.0,
     slot_seconds=0.5,
     stream=StreamTiming(
         wait_seconds=1,
-        grace_seconds=0.5,
+        grace_seconds=1.0,
         first_retry_seconds=0.05,
         longest_retry_seconds=0.2,
         stalled_retry_seconds=0.2,

@@ -227,7 +227,7 @@ async def test_a_failing_task_is_seen_with_its_fault(sim):
 
 async def test_a_slow_task_is_seen_running_and_no_second_one_is_started(sim):
     async with following(sim) as follower:
-        sim.admin.fault("slow-task", method=RECONFIGURE, seconds=1)
+        sim.admin.fault("slow-task", method=RECONFIGURE, seconds=2)
         vm = follower.vm(DB)
         await follower.vsphere.reconfigure(reconfiguration(vm, notes={"managedvm.slow": "1"}))
         await follower.until(lambda f: f.vm(DB).task.state is TaskState.RUNNING, "the running task")
@@ -240,7 +240,7 @@ async def test_a_slow_task_is_seen_running_and_no_second_one_is_started(sim):
 
 async def test_a_task_is_followed_to_its_end_over_a_lost_session(sim):
     async with following(sim) as follower:
-        sim.admin.fault("slow-task", method=RECONFIGURE, seconds=1)
+        sim.admin.fault("slow-task", method=RECONFIGURE, seconds=2)
         await follower.vsphere.reconfigure(reconfiguration(follower.vm(DB), notes={"managedvm.kept": "1"}))
         sim.admin.fault("expire-sessions")
         await follower.until(lambda f: f.vm(DB).task.state is TaskState.SUCCESS, "its end")

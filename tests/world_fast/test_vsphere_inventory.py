@@ -165,6 +165,25 @@ def test_being_lost_keeps_its_first_instant_and_is_told_once_per_reason(inventor
     assert inventory.health == Unreachable("InvalidCredentials", "wrong password", NOON)
 
 
+def test_an_outage_that_a_broken_comparison_prolongs_keeps_its_first_instant(inventory, told):
+    fill(inventory)
+    inventory.lose("Unreachable", "no route")
+    told.now = NOON + timedelta(minutes=1)
+    count = len(told)
+    inventory.begin_fill("vc-1", "root")
+    assert len(told) == count
+    inventory.lose("Unreachable", "no route")
+    assert inventory.health.since == NOON
+
+
+def test_a_comparison_out_of_good_health_is_told_so_that_nobody_trusts_it_meanwhile(inventory, told):
+    fill(inventory)
+    inventory.begin_fill("vc-1", "root")
+    assert told[-1] == (set(), set(), Filling(NOON))
+    inventory.end_fill("vCenter 8")
+    assert isinstance(told[-1][2], Healthy)
+
+
 def test_another_vcenter_at_the_same_address_shares_no_reference(inventory, told):
     fill(inventory, vm("vm-1", "web"))
     fill(inventory, vm("vm-1", "stranger", config__instanceUuid="uuid-elsewhere"), vcenter="vc-2")

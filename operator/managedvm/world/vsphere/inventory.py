@@ -77,6 +77,7 @@ class Inventory:
         self._now = now
         self._on_change = on_change
         self._health: InventoryHealth = Filling(now())
+        self._lost_since: datetime | None = None
         self._vcenter_uuid = ""
         self._rows: dict[str, Row] = {}
         self._by_uuid: Index[str] = Index()
@@ -142,7 +143,11 @@ class Inventory:
             *(("HostSystem", moref) for moref in self._hosts),
             *(("ClusterComputeResource", moref) for moref in self._clusters),
         }
+        was_healthy = isinstance(self._health, Healthy)
         self._health = Filling(self._now())
+        if was_healthy:
+            # After an outage this is no news: only the end of the comparison is.
+            self._on_change(set(), set(), self._health)
 
     def end_fill(self, product: str) -> None:
         """Conclude the comparison: what the server did not show is gone, and only now."""
@@ -151,13 +156,14 @@ class Inventory:
         self._unseen = set()
         self._restarts = {moref: seen for moref, seen in self._restarts.items() if moref in self._rows}
         self._mark_moved()
+        self._lost_since = None
         self._health = Healthy(self._vcenter_uuid, product, self._now())
         self._tell()
 
     def lose(self, reason: str, message: str) -> None:
         """Note that no changes arrive any more. Nothing is forgotten, and what changed is told when all is well again."""
-        since = self._health.since if isinstance(self._health, Unreachable) else self._now()
-        lost = Unreachable(reason, message, since)
+        self._lost_since = self._lost_since or self._now()
+        lost = Unreachable(reason, message, self._lost_since)
         if lost != self._health:
             self._health = lost
             self._on_change(set(), set(), lost)
