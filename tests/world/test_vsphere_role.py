@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from pydantic import SecretStr
 
 from lab.simulator import OPERATOR_ROLE
 from managedvm.errors import NoPermissionError
@@ -13,8 +14,9 @@ from managedvm.planning.actions import (
 )
 from managedvm.planning.clauses import Clause
 from managedvm.planning.observed import RECONFIGURE, HaSettings, PowerState
+from managedvm.world.vsphere.connection import USER_AGENT, Server, Session
 from managedvm.world.vsphere.privileges import METHODS
-from tests.world.simulated import APP, OPERATOR, READER, following
+from tests.world.simulated import ADMINISTRATOR, APP, OPERATOR, PASSWORDS, READER, following
 
 pytestmark = pytest.mark.lab
 
@@ -89,3 +91,16 @@ async def test_who_may_only_read_sees_everything_and_changes_nothing(sim):
         assert refusal.value.target == vm.cluster
         assert all(entry["outcome"] == "NoPermission" for entry in sim.admin.calls()["mutations"])
         assert follower.vm(APP) == vm
+
+
+async def test_our_sessions_are_told_from_others_by_their_user_agent(sim):
+    async with following(sim) as follower:
+        await follower.vsphere.recent_task(follower.vm(APP).moref, RECONFIGURE)
+        secret = SecretStr(PASSWORDS[ADMINISTRATOR])
+        admin = Session(Server("127.0.0.1", ADMINISTRATOR, secret, sim.port, sim.ca), request_seconds=5)
+        try:
+            listed = admin.read(lambda: admin.content.sessionManager.sessionList)
+        finally:
+            admin.close()
+        ours = [session.userAgent for session in listed if session.userName == OPERATOR]
+        assert ours == [USER_AGENT, USER_AGENT]
