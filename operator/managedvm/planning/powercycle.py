@@ -12,6 +12,7 @@ from managedvm.planning.actions import Action, ConfirmUnchanged, PowerOn, ShutDo
 from managedvm.planning.calendar import Interval
 from managedvm.planning.case import Case, Job, advance, moved_on, recorded, was_asked
 from managedvm.planning.clauses import Clause
+from managedvm.planning.completion import has_taken_effect
 from managedvm.planning.findings import Aspect, Finding, Reason, fails, some, unknown
 from managedvm.planning.observed import PowerState
 from managedvm.planning.plan import Part, earliest
@@ -24,6 +25,14 @@ POWER_CYCLE = timedelta(minutes=10)
 
 SHUTDOWN_LIMIT = timedelta(minutes=5)
 """How long the guest has for shutting down before we stop waiting for it."""
+
+
+ASK_AGAIN = timedelta(seconds=30)
+"""After how long a guest that still runs is asked once more; to one that is shutting down it makes no difference."""
+
+LONGEST_SLOT = timedelta(days=1)
+"""How much of a window is taken that is open for longer, or always: a slot has an end, or a guest that has not shut
+down in it would never be asked again."""
 
 
 def in_window(case: Case, jobs: tuple[Job, ...]) -> Part:
@@ -54,7 +63,11 @@ def _slot(case: Case, jobs: tuple[Job, ...]) -> Interval | None:
     promised = [slot for job in jobs if (slot := _promised(case, job)) is not None]
     if promised:
         return min(promised, key=lambda slot: slot.begin)
-    return case.windows.first_announceable(case.now, POWER_CYCLE) if case.windows is not None else None
+    opening = case.windows.first_announceable(case.now, POWER_CYCLE) if case.windows is not None else None
+    if opening is None or opening.length <= LONGEST_SLOT:
+        return opening
+    begin = max(opening.begin, case.now)
+    return Interval(begin, begin + LONGEST_SLOT)
 
 
 def _promised(case: Case, job: Job) -> Interval | None:
@@ -101,8 +114,7 @@ def _power_cycle(case: Case, jobs: tuple[Job, ...], slot: Interval) -> Part:
     if until is None:
         return _ask_guest(case, jobs, slot)
     if case.now < until:
-        words = f"{changes(jobs)}: the guest is shutting down"
-        return Part(findings=(progress(words),), actions=records(jobs), next_check=until)
+        return _while_shutting_down(case, jobs, until)
     words = (
         f"{changes(jobs)}: the guest has not shut down within {_minutes(SHUTDOWN_LIMIT)} min, and we pull no plug. It is "
         f"asked again in the next window, unless you shut it down before {shown(slot.end)}"
@@ -111,10 +123,25 @@ def _power_cycle(case: Case, jobs: tuple[Job, ...], slot: Interval) -> Part:
     return Part(findings=(finding,), actions=records(jobs), next_check=slot.end)
 
 
+def _while_shutting_down(case: Case, jobs: tuple[Job, ...], until: datetime) -> Part:
+    """Return the wait for the guest, which is asked again: who wrote that it was asked may have died before asking."""
+    finding = progress(f"{changes(jobs)}: the guest is shutting down")
+    again = until - SHUTDOWN_LIMIT + ASK_AGAIN
+    if case.now < again:
+        return Part(findings=(finding,), actions=records(jobs), next_check=again)
+    # Only a request that is still to be carried out asks again: it stays open, and so remembers that we have asked.
+    is_fit = case.windows is not None and case.windows.fits(case.now, POWER_CYCLE)
+    if not is_fit or not case.facts.tools_running or not any(was_asked(job.status) for job in jobs):
+        return Part(findings=(finding,), actions=records(jobs), next_check=until)
+    ask = (*records(jobs), confirmed(case), ShutDownGuest(case.facts.moref))
+    return Part(findings=(finding,), actions=ask, next_check=min(until, case.now + ASK_AGAIN))
+
+
 def asked_until(case: Case) -> datetime | None:
     """Return until when we wait for the guest that we have asked to shut down, or None when it was not asked."""
-    asked = [r.status.started_at for r in case.open_requests if r.status.started_at and was_asked(r.status)]
-    return min(asked) + SHUTDOWN_LIMIT if asked else None
+    waiting = (r for r in case.open_requests if was_asked(r.status) and not has_taken_effect(case, r))
+    asked_at = earliest(r.status.started_at for r in waiting)
+    return asked_at + SHUTDOWN_LIMIT if asked_at else None
 
 
 def _ask_guest(case: Case, jobs: tuple[Job, ...], slot: Interval) -> Part:
