@@ -7,9 +7,14 @@ import pytest
 
 import lab as world
 from lab import audit as audit_log
-from lab import vcenter_admin
+from lab import operator, vcenter_admin
+from lab.paths import ROOT
 from lab.simulator import OPERATOR_ROLE
+from tests.api.server import connect
 from tests.world import simulated
+from tests.world.stage import SETTINGS, Stage
+
+CATALOGUE = ROOT / "manifests" / "catalogue"
 
 
 @pytest.fixture(scope="session")
@@ -58,3 +63,33 @@ def sim(simulator):
     simulator.admin.reset_calls()
     yield simulator
     simulator.admin.clear_faults()
+
+
+@pytest.fixture(scope="module")
+def replica(lab):
+    """The operator under its ServiceAccount, running for this module; one that ran before runs again afterwards."""
+    process = operator.replica(lab, settings=SETTINGS)
+    ran_before = process.stop()
+    process.start()
+    yield process
+    process.stop()
+    if ran_before:
+        operator.replica(lab).start()
+
+
+@pytest.fixture(scope="module")
+def stage(lab, kube, replica):
+    """The shared API server, catalogue and vCenter, with the operator at work on them."""
+    kube.run("apply", "--server-side", "--force-conflicts", f"--kustomize={CATALOGUE}")
+    made = Stage(connect(lab.kubeconfig), vcenter_admin.of(lab))
+    made.until("Connected", status="True")
+    yield made
+    made.vcenter.clear_faults()
+
+
+@pytest.fixture
+def party(stage):
+    """A customer of this test alone."""
+    made = stage.party()
+    yield made
+    made.close()

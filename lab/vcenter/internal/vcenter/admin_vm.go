@@ -28,6 +28,7 @@ type VMChange struct {
 	ShutdownSeconds *float64     `json:"shutdownSeconds"`
 	IgnoreShutdown  *bool        `json:"ignoreShutdown"`
 	Connection      *string      `json:"connection"`
+	Template        *bool        `json:"template"`
 }
 
 // Change applies all of it or nothing. Errors name the value that is wrong.
@@ -43,6 +44,9 @@ func (v *VCenter) Change(path string, change VMChange) (VMFacts, error) {
 	}
 	v.changeGuest(vm, &change)
 	v.changeConfig(vm, &change)
+	if change.Template != nil {
+		vm.Config.Template = *change.Template
+	}
 	if change.Host != nil {
 		if fault := v.moveToHost(behind, vm, v.hostNamed(*change.Host).Self); fault != nil {
 			return VMFacts{}, errors.New(message(fault))
@@ -84,6 +88,9 @@ func (v *VCenter) checkChange(vm *VM, change *VMChange) error {
 	}
 	if change.ShutdownSeconds != nil && *change.ShutdownSeconds < 0 {
 		return errors.New("shutdownSeconds cannot be negative")
+	}
+	if change.Template != nil && *change.Template && vm.on() {
+		return errors.New("a VM that is on cannot be a template")
 	}
 	if change.Host != nil && v.hostNamed(*change.Host) == nil {
 		return fmt.Errorf("there is no host %q", *change.Host)
