@@ -1,5 +1,7 @@
 """Pages of an update stream written by hand, as a vCenter would send them."""
 
+from datetime import UTC, datetime
+
 from managedvm.world.vsphere.changes import changes_of
 from managedvm.world.vsphere.pages import parse
 
@@ -79,3 +81,27 @@ def override(vm_moref, priority):
     """One VM's override in a cluster."""
     settings = f"<dasSettings><restartPriority>{priority}</restartPriority></dasSettings>"
     return f'<dasVmConfig><key type="VirtualMachine">{vm_moref}</key>{settings}</dasVmConfig>'
+
+
+NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+CLUSTERS = (cluster("domain-1", "one"), cluster("domain-2", "two"))
+
+
+class Told(list):
+    """What the inventory told, and the time by its clock."""
+
+    now = NOON
+
+    def take(self, vms, clusters, health):
+        self.append((vms, clusters, health))
+
+    @property
+    def vms(self):
+        """The VMs that were told last."""
+        return self[-1][0]
+
+
+def fill(inventory, *updates, vcenter="vc-1"):
+    inventory.begin_fill(vcenter, "root")
+    inventory.apply(changes(*TREE, *HOSTS, *CLUSTERS, *updates))
+    inventory.end_fill("vCenter 8")
