@@ -15,6 +15,7 @@ from managedvm.api.servicelevel import ServiceLevel, ServiceLevelSpec
 from managedvm.api.vcenter import VCenter
 from managedvm.api.vmclaim import VMClaim
 from managedvm.engine.store import Store
+from managedvm.errors import UnreachableError
 from managedvm.planning import managedvm, requests, vcenter
 from managedvm.planning.entitlement import entitle
 from managedvm.planning.identity import Sight, sticky_identity
@@ -47,6 +48,10 @@ class Inventory(Protocol):
     def cluster(self, moref: str) -> ClusterFacts | None:
         """Return a cluster."""
 
+    @property
+    def unidentified(self) -> int:
+        """How many VMs have no readable configuration; one that is missed may be among them."""
+
 
 class View(Protocol):
     """One vCenter as it can be seen now."""
@@ -54,6 +59,10 @@ class View(Protocol):
     @property
     def connection(self) -> vcenter.Connection | vcenter.Trouble | Unknown:
         """Whether it can be seen, and who it is."""
+
+    @property
+    def is_filling(self) -> bool:
+        """Whether the inventory is just being compared with the server."""
 
     @property
     def inventory(self) -> Inventory:
@@ -114,6 +123,8 @@ class Observer:
     def vcenter(self, name: str) -> vcenter.ObservedVCenter:
         """Read what decides about one VCenter."""
         link = self._view_of(name)
+        if link is not None:
+            _refuse_half_a_view(link)
         return vcenter.ObservedVCenter(
             connection=link.connection if link else Unknown("the connection is being set up"),
             clusters=tuple(self._managed_clusters(name, link)) if link else (),
@@ -154,18 +165,25 @@ class Observer:
     def _sight(self, vm: ManagedVM, link: View | None, own: VMClaim | None) -> Sight | Unknown | None:
         if link is None:
             return Unknown("the connection is being set up")
+        _refuse_half_a_view(link)
         state = link.connection
         if not isinstance(state, vcenter.Connection):
             return Unknown(state.reason if isinstance(state, Unknown) else state.message)
         sticky = sticky_identity(vm, own)
         uuid = sticky.instance_uuid if sticky else vm.spec.vm.instance_uuid
         path = vm.spec.vm.inventory_path
-        return Sight(
+        sight = Sight(
             vcenter_uuid=state.vcenter_uuid,
             by_uuid=link.inventory.vm_by_uuid(uuid) if uuid else None,
             at_path=link.inventory.vm_by_path(path) if path else None,
             path_is_ambiguous=bool(path) and link.inventory.is_ambiguous(path or ""),
         )
+        unread = link.inventory.unidentified
+        if unread and sight.by_uuid is None and sight.at_path is None and not sight.path_is_ambiguous:
+            return Unknown(
+                f"the configuration of {unread} VMs cannot be read, and this one may be among them"
+            )
+        return sight
 
     async def _task(
         self, link: View | None, facts: VirtualMachine | None, requested: dict[str, ChangeRequest]
@@ -281,3 +299,9 @@ class Observer:
 
 def _meant(sight: Sight | Unknown | None) -> VirtualMachine | None:
     return (sight.by_uuid or sight.at_path) if isinstance(sight, Sight) else None
+
+
+def _refuse_half_a_view(link: View) -> None:
+    """Raise while an inventory is being compared: it takes moments, and whoever waits for it is asked again after."""
+    if link.is_filling:
+        raise UnreachableError("the inventory is being read")

@@ -23,7 +23,7 @@ from managedvm.planning.findings import Reason
 from managedvm.planning.observed import TaskFacts, Unknown
 from managedvm.world.kube import Kube, NotFoundError, Object
 from managedvm.world.vsphere.connection import Server
-from managedvm.world.vsphere.health import Healthy, InventoryHealth, Unreachable
+from managedvm.world.vsphere.health import Filling, Healthy, InventoryHealth, Unreachable
 from managedvm.world.vsphere.inventory import Inventory
 from managedvm.world.vsphere.port import PyVmomiVSphere
 
@@ -75,6 +75,11 @@ class Link:
                 return Unknown(f"not reachable since {since:%Y-%m-%dT%H:%M:%SZ}: {message}")
             case _:
                 return Unknown("its inventory is being read")
+
+    @property
+    def is_filling(self) -> bool:
+        """Whether the inventory is being compared with the server."""
+        return self._vsphere is not None and isinstance(self._vsphere.inventory.health, Filling)
 
     @property
     def inventory(self) -> Inventory:
