@@ -20,6 +20,8 @@ from lab.locks import exclusive
 from lab.paths import cache_directory
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from lab.guests.mirror import Mirror
 
 NAME = "debian"
@@ -81,7 +83,7 @@ def _build(source: Mirror, disk: Path) -> None:
     with tempfile.TemporaryDirectory(dir=disk.parent, prefix="root-") as directory:
         root = Path(directory)
         root.chmod(0o755)  # it becomes the guest's "/", which everybody may enter
-        _bootstrap(source, root)
+        bootstrap(source, root, PACKAGES)
         shutil.copytree(_HERE / "rootfs", root, dirs_exist_ok=True)
         _configure_apt(source, root)
         shutil.copy(_HERE / "setup.sh", root / "setup.sh")
@@ -96,14 +98,19 @@ def _build(source: Mirror, disk: Path) -> None:
         draft.replace(disk)
 
 
-def _bootstrap(source: Mirror, root: Path) -> None:
+def bootstrap(source: Mirror, root: Path, packages: Sequence[str]) -> None:
+    """Put the smallest system of this machine's distribution with `packages` into the empty directory `root`.
+
+    Raises:
+        LabError: a package cannot be had; the last lines of debootstrap are in the message.
+    """
     environment = {**os.environ, **source.environment(), "LC_ALL": "C.UTF-8"}
     argv = [
         "debootstrap",
         "--variant=minbase",
         f"--arch={source.architecture}",
         f"--components={','.join(source.base.components)}",
-        f"--include={','.join(PACKAGES)}",
+        f"--include={','.join(packages)}",
         source.codename,
         str(root),
         source.base.site,

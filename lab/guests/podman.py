@@ -30,6 +30,8 @@ class Podman:
     """Short, because a Unix socket's path is bounded, and emptied by a reboot, which podman relies on."""
     key: str
     """Tells this lab from others on the machine: at least 8 hexadecimal digits."""
+    driver: str = "vfs"
+    """How images are stored: copies serve guests everywhere; "overlay" shares what images built in steps have alike."""
 
     @property
     def subnet(self) -> str:
@@ -47,7 +49,11 @@ class Podman:
         """Write the configuration that `environment` names."""
         self.directory.mkdir(parents=True, exist_ok=True)
         (self.directory / "containers.conf").write_text(self.containers_conf(ulimits()))
-        storage = {"driver": "vfs", "graphroot": self.directory / "storage", "runroot": self.run / "root"}
+        storage = {
+            "driver": self.driver,
+            "graphroot": self.directory / "storage",
+            "runroot": self.run / "root",
+        }
         lines = [f"{name} = {json.dumps(str(value))}" for name, value in storage.items()]
         (self.directory / "storage.conf").write_text("\n".join(["[storage]", *lines, ""]))
         networks = self.directory / "networks"
