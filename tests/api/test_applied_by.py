@@ -151,19 +151,23 @@ def unstamped(admin, tenant, name):
     """A VM that is older than the stamp: made while the mutating policy was not bound."""
     binding = {"kind": "MutatingAdmissionPolicyBinding", "metadata": {"name": "managedvm-applied-by"}}
     kept = admin.read(binding).body
-    body = managed_vm(tenant.namespace, name)
+    body = managed_vm(tenant.namespace, name, deletionProtection=False)
     assert_done(admin.delete(binding))
     try:
         made = _until(
             lambda: tenant.provider.create(body), lambda answer: STAMP not in _notes(answer), admin, body
         )
-        refused = tenant.provider.patch(body, FORGED)
+        refused = [
+            tenant.provider.patch(body, FORGED),
+            tenant.provider.patch(body, {"spec": {"suspend": True}, **FORGED}),
+        ]
     finally:
         metadata = {"name": "managedvm-applied-by", "labels": kept["metadata"].get("labels", {})}
         assert_done(admin.create({**kept, "metadata": metadata}))
         probe = managed_vm(tenant.namespace, f"{name}-probe")
         _until(lambda: admin.create(probe, dryRun="All"), lambda answer: STAMP in _notes(answer), admin, None)
-    assert_refused(refused, "metadata.annotations[managedvm.dev/applied-by]", "clause 4", "leave it out")
+    for answer in refused:
+        assert_refused(answer, "metadata.annotations[managedvm.dev/applied-by]", "clause 4", "leave it out")
     return made.body
 
 
@@ -180,7 +184,6 @@ def _until(attempt, fits, admin, made):
         if fits(answer):
             return answer
         if made is not None:
-            assert_done(admin.patch(made, {"spec": {"deletionProtection": False}}))
             assert_done(admin.delete(made))
         return None
 
