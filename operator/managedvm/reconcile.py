@@ -22,13 +22,17 @@ from managedvm.engine.store import Store
 from managedvm.errors import (
     InvalidCredentialsError,
     NoPermissionError,
+    NotActiveError,
     StalledError,
     TlsNotTrustedError,
+    WaitingError,
 )
 from managedvm.planning import claims, managedvm, requests, vcenter
 from managedvm.planning.actions import EFFECTS, RECORDS, Action
 from managedvm.planning.findings import Aspect, Finding, Reason, fails
+from managedvm.planning.observed import Unknown
 from managedvm.planning.plan import earliest
+from managedvm.planning.wallclock import shown
 from managedvm.report import Notice, advanced_status, notices, repairs, reported, status_patch
 from managedvm.world.apply import Hands, VSphere, apply
 from managedvm.world.kube import Kube
@@ -36,6 +40,12 @@ from managedvm.world.observe import Observer
 
 SETTLE = timedelta(seconds=3)
 """How long an effect may take to be seen before its cause is reported and, where it is still missing, repeated."""
+
+WAITING_IS_TOLD_AFTER = timedelta(minutes=1)
+"""How long the passes of an object may fail by what time mends before a person is told."""
+
+LOOK_AGAIN = timedelta(seconds=15)
+"""When a request is looked at again of which nobody can tell whether it has taken effect."""
 
 VM, VCENTER, REQUEST, CLAIM = (kind.KIND.kind for kind in (ManagedVM, VCenter, ChangeRequest, VMClaim))
 ACTING = (VM, VCENTER, REQUEST, CLAIM)
@@ -87,6 +97,8 @@ class Reconciler:
         self._changed = changed
         self._wanted = wanted
         self._sent: dict[ObjectKey, _Sent] = {}
+        self._acting: set[ObjectKey] = set()
+        self._waiting: dict[ObjectKey, datetime] = {}
         self._passes: dict[str, Callable[[dict[str, Any], datetime], Awaitable[Verdict]]] = {
             VM: self._managed_vm,
             VCENTER: self._vcenter,
@@ -99,10 +111,23 @@ class Reconciler:
         body = self._store.get(*key)
         if body is None or body["metadata"].get("deletionTimestamp"):
             self._sent.pop(key, None)
+            self._waiting.pop(key, None)
             self._teller.found(key, ())
             return Verdict()
         # Whole seconds: what is written must read the same when it is read back.
-        return await self._passes[key.kind](body, self._clock().replace(microsecond=0))
+        now = self._clock().replace(microsecond=0)
+        try:
+            verdict = await self._passes[key.kind](body, now)
+        except StalledError:
+            raise
+        except WaitingError as error:
+            await self._tell_waiting(body, error, now)
+            raise
+        except Exception as bug:
+            await self._tell_bug(body, bug, now)
+            raise
+        self._waiting.pop(key, None)
+        return verdict
 
     async def _managed_vm(self, body: dict[str, Any], now: datetime) -> Verdict:
         try:
@@ -140,10 +165,15 @@ class Reconciler:
 
     async def _request(self, body: dict[str, Any], now: datetime) -> Verdict:
         request = ChangeRequest.of(body)
-        action = requests.plan(request, self._observer.request(request), now)
+        if ObjectKey(VM, request.metadata.namespace, request.spec.managed_vm_ref.name) in self._acting:
+            return Verdict(next_check=now + SETTLE)  # what is being sent for it is not to be seen yet
+        observed = await self._observer.request(request, now)
+        action = requests.plan(request, observed, now)
         if action is not None:
             await apply((action,), self._hands(None, now))
-        return Verdict()
+        return Verdict(
+            next_check=now + LOOK_AGAIN if isinstance(observed.has_taken_effect, Unknown) else None
+        )
 
     async def _claim(self, body: dict[str, Any], now: datetime) -> Verdict:
         claim = VMClaim.of(body)
@@ -163,10 +193,13 @@ class Reconciler:
             # Under way already; only its records may still have to be written.
             self._sent[key] = sent
             actions = tuple(action for action in actions if isinstance(action, RECORDS))
+        self._acting.add(key)
         try:
             calls = await apply(actions, self._hands(self._vsphere_of(vcenter_name), now))
         except StalledError as error:
             return None, (_refused(error),)
+        finally:
+            self._acting.discard(key)
         if effects and key not in self._sent:
             self._sent[key] = _Sent(effects, now + SETTLE)
         if key in self._sent:
@@ -194,11 +227,33 @@ class Reconciler:
         finding = fails(
             Aspect.CHANGES_PERMITTED, Reason.INVALID_SPEC, f"{problems}. Correct it, or use a newer operator"
         )
+        await self._tell_alone(body, finding, now)
+        return Verdict()
+
+    async def _tell_waiting(self, body: dict[str, Any], error: WaitingError, now: datetime) -> None:
+        """Say what time has not mended for a while; until then it is nobody's business."""
+        since = self._waiting.setdefault(_key(body), now)
+        if now - since < WAITING_IS_TOLD_AFTER or isinstance(error, NotActiveError):
+            return
+        words = f"Since {shown(since)} a call does not get through: {error}. It is tried again; what is said here may be old"
+        await self._tell_alone(body, fails(Aspect.CHANGES_PERMITTED, Reason.WAITING, words), now)
+
+    async def _tell_bug(self, body: dict[str, Any], bug: Exception, now: datetime) -> None:
+        """Say that nothing is decided here: a Ready that nobody keeps up to date would be a lie."""
+        words = (
+            f"The operator meets a bug here ({type(bug).__name__}), so nothing is decided and nothing is done. Its log "
+            "has the trace; report it to whoever runs the operator"
+        )
+        await self._tell_alone(body, fails(Aspect.CHANGES_PERMITTED, Reason.INTERNAL_ERROR, words), now)
+
+    async def _tell_alone(self, body: dict[str, Any], finding: Finding, now: datetime) -> None:
+        """Report a finding beside what was known before, of a kind whose conditions are ours."""
+        if body["kind"] not in (VM, VCENTER):
+            return
         before = Status.model_validate(body.get("status") or {})
         after = reported(before, before.conditions, (finding,), body["metadata"].get("generation", 0), now)
         self._teller.found(_key(body), (finding,))
         await self._write(body, before, after)
-        return Verdict()
 
 
 def _key(body: dict[str, Any]) -> ObjectKey:

@@ -35,8 +35,8 @@ def reported(
     conditions = tuple(
         _condition(text, before, generation, now) for text in (*_summary(listed), *_aspects(listed))
     )
-    if any(f.aspect is Aspect.VM_FOUND and f.truth is Truth.UNKNOWN for f in listed) or _is_suspended(listed):
-        # Nothing is concluded while the vCenter cannot be read or nothing is decided: what was known stays known.
+    if _is_inconclusive(listed):
+        # What was known stays known.
         said = {condition.type for condition in conditions} | {READY, RECONCILING, STALLED}
         conditions += tuple(condition for condition in before if condition.type not in said)
     return status.model_copy(update={"conditions": conditions, "observed_generation": generation})
@@ -149,6 +149,17 @@ def _condition(text: _Text, before: tuple[Condition, ...], generation: int, now:
         message=message,
         last_transition_time=since,
         observed_generation=generation,
+    )
+
+
+_NOTHING_DECIDED = frozenset({Reason.SUSPENDED, Reason.INVALID_SPEC, Reason.INTERNAL_ERROR, Reason.WAITING})
+
+
+def _is_inconclusive(findings: tuple[Finding, ...]) -> bool:
+    """Return whether nothing is concluded: the vCenter cannot be read, or nothing was decided at all."""
+    return any(
+        f.reason in _NOTHING_DECIDED or (f.aspect is Aspect.VM_FOUND and f.truth is Truth.UNKNOWN)
+        for f in findings
     )
 
 

@@ -160,3 +160,9 @@ async def test_a_deletion_names_the_uid_and_gone_already_is_fine():
         await kube.delete("VMClaim", "c", "uid-1")
 
         assert json.loads(seen[0][2])["preconditions"] == {"uid": "uid-1"}
+
+
+async def test_a_status_of_an_object_that_is_gone_was_decided_on_something_old():
+    async with server(status(404, "NotFound")) as (kube, _):
+        with pytest.raises(StaleError):
+            await kube.patch_status("ManagedVM", "a", "w", {"mode": "Enforce"}, "77")

@@ -19,6 +19,7 @@ from managedvm.planning.clauses import Clause
 from managedvm.planning.completion import withdrawal
 from managedvm.planning.entitlement import Entitlement
 from managedvm.planning.findings import Aspect, Reason, fails, unknown
+from managedvm.planning.observed import Unknown
 from managedvm.planning.records import advanced, assess
 
 
@@ -28,7 +29,7 @@ class ObservedRequest:
 
     `identity` is the VM that its ManagedVM holds the claim to, `entitlement` what that ManagedVM's orders gave when
     the request was made; both are None when there is no such ManagedVM. `has_taken_effect` tells that the VM carries
-    the mark of this request, whatever became of its ManagedVM.
+    the mark of this request, whatever became of its ManagedVM; Unknown while nobody can see that, or it may still come.
     """
 
     exists: bool
@@ -36,7 +37,7 @@ class ObservedRequest:
     entitlement: Entitlement | None
     requesters: tuple[Requester, ...]
     policy: Requests
-    has_taken_effect: bool
+    has_taken_effect: bool | Unknown
 
 
 def plan(request: ChangeRequest, observed: ObservedRequest, now: datetime) -> AdvanceRequest | None:
@@ -64,7 +65,7 @@ def plan(request: ChangeRequest, observed: ObservedRequest, now: datetime) -> Ad
 
 def _of_operator(request: ChangeRequest, observed: ObservedRequest, now: datetime) -> AdvanceRequest | None:
     """Return the withdrawal of a request that no pass of a ManagedVM decides about; an effect is never withdrawn."""
-    if observed.has_taken_effect:
+    if observed.has_taken_effect is not False:
         return None
     if not observed.exists:
         return withdrawal(request, Reason.TARGET_GONE, "its ManagedVM is gone", now)

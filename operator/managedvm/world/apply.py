@@ -68,7 +68,7 @@ async def apply(actions: tuple[Action, ...], hands: Hands) -> int:
 async def _apply(action: Action, hands: Hands, created: dict[str, str]) -> int:  # noqa: C901 - one case per action
     match action:
         case ClaimVM():
-            hands.put(await create_once(hands.kube, dict(action.body)))
+            await _claim(action, hands)
         case ReleaseClaim():
             await hands.kube.delete("VMClaim", action.name, action.uid)
         case ConfirmUnchanged():
@@ -94,16 +94,36 @@ async def _apply(action: Action, hands: Hands, created: dict[str, str]) -> int: 
     return 1
 
 
+async def _claim(action: ClaimVM, hands: Hands) -> None:
+    body = dict(action.body)
+    try:
+        hands.put(await create_once(hands.kube, body))
+    except ConflictError as error:
+        # Two were after the same VM at once. Whose it is, the next pass sees and says.
+        hands.put(await _stored(hands.kube, body))
+        raise StaleError("another ManagedVM has claimed the VM meanwhile") from error
+
+
 async def create_once(kube: Kube, body: Object) -> Object:
     """Create an object that may be there already from an earlier try; the same is success, another a conflict."""
     try:
         return await kube.create(body)
     except AlreadyExistsError:
-        meta = body["metadata"]
-        found = await kube.get(body["kind"], meta.get("namespace", ""), meta["name"])
+        found = await _stored(kube, body)
     if _essence(found) != _essence(body):
-        raise ConflictError(f"{body['kind']} {meta['name']} is there already and says something else")
+        raise ConflictError(
+            f"{body['kind']} {body['metadata']['name']} is there already and says something else"
+        )
     return found
+
+
+async def _stored(kube: Kube, body: Object) -> Object:
+    """Return what is there under the name of a body that could not be created for it."""
+    meta = body["metadata"]
+    try:
+        return await kube.get(body["kind"], meta.get("namespace", ""), meta["name"])
+    except NotFoundError as error:
+        raise StaleError(f"{body['kind']} {meta['name']} was there and is gone again") from error
 
 
 def _essence(body: Object) -> Object:

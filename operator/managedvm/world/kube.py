@@ -104,7 +104,7 @@ class Kube(Protocol):
     async def patch_status(
         self, kind: str, namespace: str, name: str, status: Object, resource_version: str
     ) -> Object:
-        """Replace the given parts of a status; StaleError if the object has changed since."""
+        """Replace the given parts of a status; StaleError if the object has changed since, or is gone."""
 
     async def replace(self, body: Object) -> Object:
         """Replace an object that has the resourceVersion of the body; StaleError otherwise."""
@@ -182,7 +182,10 @@ class HttpKube:
         """Replace the given parts of a status by a merge patch that holds only for one resourceVersion."""
         patch = {"metadata": {"resourceVersion": resource_version}, "status": status}
         path = ENDPOINTS[kind].path(namespace, name, "status")
-        return await self._call("PATCH", path, body=patch, content_type="application/merge-patch+json")
+        try:
+            return await self._call("PATCH", path, body=patch, content_type="application/merge-patch+json")
+        except NotFoundError as error:
+            raise StaleError(f"{kind} {name} is gone since it was decided on: {error}") from error
 
     async def replace(self, body: Object) -> Object:
         """Replace an object."""

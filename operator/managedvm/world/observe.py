@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
 
 from managedvm.api.base import LEDGER_LABEL, Resource
@@ -31,6 +32,9 @@ from managedvm.planning.observed import (
 )
 
 R = TypeVar("R", bound=Resource)
+
+SEEN_AFTER = timedelta(seconds=10)
+"""How long after the end of a task its effect may still be missing in the inventory."""
 
 
 class Inventory(Protocol):
@@ -127,12 +131,12 @@ class Observer:
             _refuse_half_a_view(link)
         return vcenter.ObservedVCenter(
             connection=link.connection if link else Unknown("the connection is being set up"),
-            clusters=tuple(self._managed_clusters(name, link)) if link else (),
+            clusters=tuple(self._managed_clusters(name, link)) if link and _is_connected(link) else (),
             levels=self._levels(),
             missing_policies=self._missing_policies(),
         )
 
-    def request(self, request: ChangeRequest) -> requests.ObservedRequest:
+    async def request(self, request: ChangeRequest, now: datetime) -> requests.ObservedRequest:
         """Read what decides about one ChangeRequest outside of its ManagedVM's pass."""
         namespace, name = request.metadata.namespace, request.spec.managed_vm_ref.name
         body = self._store.get("ManagedVM", namespace, name)
@@ -154,7 +158,7 @@ class Observer:
             entitlement=entitlement,
             requesters=self._requesters(namespace),
             policy=policy,
-            has_taken_effect=self._has_taken_effect(request),
+            has_taken_effect=await self._has_taken_effect(request, now),
         )
 
     def claim_owner_exists(self, claim: VMClaim) -> bool:
@@ -223,16 +227,36 @@ class Observer:
         found = (ChangeRequest.of(body) for body in bodies)
         return {r.metadata.name: r for r in found if r.spec.origin is RecordOrigin.OPERATOR}
 
-    def _has_taken_effect(self, request: ChangeRequest) -> bool:
+    async def _has_taken_effect(self, request: ChangeRequest, now: datetime) -> bool | Unknown:
+        """Return whether the VM carries the mark of an open request of the operator's.
+
+        Who sent the change may be gone with its memory, so vCenter itself is asked whether one is on its way.
+        """
         meant = request.spec.vm
-        if meant is None:
+        is_open = request.spec.origin is RecordOrigin.OPERATOR and request.status.state not in FINAL_STATES
+        if meant is None or not is_open:
             return False
-        for body in self._store.all("VCenter"):
-            link = self._view_of(body["metadata"]["name"])
-            facts = link.inventory.vm_by_uuid(meant.instance_uuid) if link else None
-            if facts is not None and request.metadata.name in facts.notes.values():
-                return True
+        link = self._connected(meant.v_center_uuid)
+        if link is None:
+            return Unknown("its vCenter cannot be seen")
+        facts = link.inventory.vm_by_uuid(meant.instance_uuid)
+        if facts is None or request.metadata.name in facts.notes.values():
+            return facts is not None
+        task = await link.recent_task(facts.moref, RECONFIGURE)
+        if isinstance(task, Unknown):
+            return task
+        if task is not None and (task.is_running or now < (task.end or task.queued_at) + SEEN_AFTER):
+            return Unknown(f"vCenter is, or just was, at {task.moref}")
         return False
+
+    def _connected(self, vcenter_uuid: str) -> View | None:
+        """Return the view of the vCenter of this identity, None while it cannot be seen."""
+        for key in self._store.keys("VCenter"):
+            link = self._view_of(key.name)
+            state = link.connection if link is not None else None
+            if isinstance(state, vcenter.Connection) and state.vcenter_uuid == vcenter_uuid:
+                return link
+        return None
 
     def _managed_clusters(self, name: str, link: View) -> Iterator[ClusterFacts]:
         """Yield the clusters in which passes have met managed VMs."""
@@ -295,6 +319,10 @@ class Observer:
             held = _Parsed(version, model.of(body))
             self._catalogue[kind, namespace, name] = held
         return held.model if isinstance(held.model, model) else None
+
+
+def _is_connected(link: View) -> bool:
+    return isinstance(link.connection, vcenter.Connection)
 
 
 def _meant(sight: Sight | Unknown | None) -> VirtualMachine | None:
