@@ -133,7 +133,7 @@ def test_a_status_is_not_taken_away(tenant, in_work, patch):
     )
 
 
-@pytest.mark.parametrize("path", ["assessment", "startedAt", "completedAt"])
+@pytest.mark.parametrize("path", ["assessment", "completedAt"])
 def test_what_is_written_once_is_not_taken_away(tenant, done, path):
     for patch in ({"status": {path: None}}, [{"op": "remove", "path": f"/status/{path}"}]):
         answer = tenant.operator.patch(done, patch, "/status")
@@ -145,13 +145,29 @@ def test_what_is_written_once_is_not_taken_away(tenant, done, path):
     [
         ("assessment", {"billing": "Included"}),
         ("assessment", {"assessedAt": DONE_AT}),
-        ("startedAt", DONE_AT),
         ("completedAt", "2026-01-05T12:00:00Z"),
     ],
 )
 def test_what_is_written_once_is_not_rewritten(tenant, done, path, value):
     answer = tenant.operator.patch(done, {"status": {path: value}}, "/status")
     assert_refused(answer, f"status.{path}", "is written once", "clause 4")
+
+
+def test_work_begins_anew_in_a_later_window(tenant, in_work):
+    answer = tenant.operator.patch(in_work, {"status": {"startedAt": "2026-01-12T10:30:00Z"}}, "/status")
+    assert_done(answer)
+
+
+@pytest.mark.parametrize("value", [None, "2026-01-05T10:29:59Z"], ids=["removed", "earlier"])
+def test_the_begin_of_work_never_moves_back(tenant, in_work, value):
+    answer = tenant.operator.patch(in_work, {"status": {"startedAt": value}}, "/status")
+    assert_refused(answer, "status.startedAt", "only moves forward", "clause 4")
+
+
+@pytest.mark.parametrize("value", [None, DONE_AT], ids=["removed", "later"])
+def test_the_begin_of_work_that_is_done_stands(tenant, done, value):
+    answer = tenant.operator.patch(done, {"status": {"startedAt": value}}, "/status")
+    assert_refused(answer, "status.startedAt", "not after the end", "clause 4")
 
 
 @pytest.mark.parametrize(
