@@ -154,7 +154,8 @@ def _priced(case: Case, job: Job) -> Part | Job:
 
 
 def _no_slip(case: Case, target: Target) -> Finding:
-    if target.found > target.wanted or case.vm.spec.vm.origin is VMOrigin.PROVISIONED:
+    is_made = case.vm.spec.vm.origin is VMOrigin.PROVISIONED
+    if target.found > target.wanted or is_made or not _is_as_adopted(case, target):
         return _drifted(target)
     return fails(
         Aspect.RESOURCES_AS_AGREED,
@@ -162,6 +163,22 @@ def _no_slip(case: Case, target: Target) -> Finding:
         f"The VM was adopted with a different size: {target.change}. Order it with spec.change; it is billed by effort",
         Clause.CHANGE_BY_EFFORT,
     )
+
+
+def _is_as_adopted(case: Case, target: Target) -> bool:
+    """Return whether the VM still has the value that was found when it was adopted."""
+    known = case.vm.status.configuration
+    if known is None:
+        return True
+    size = known.baseline
+    match target.unit:
+        case Unit.CPUS:
+            was = str(size.cpus)
+        case Unit.MEMORY:
+            was = size.memory
+        case Unit.DISK:
+            was = size.disks.get(target.disk.device_node, "") if target.disk else ""
+    return was == target.shown(target.found)
 
 
 def _used_up(target: Target, used: ChangeRequest) -> Finding:
