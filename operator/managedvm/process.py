@@ -219,6 +219,7 @@ class Operator:
             self.metrics.queue_depth.labels(lane.name).set(depth)
         for kind in WATCHED_KINDS:
             self.metrics.objects.labels(kind).set(self.store.count(kind))
+        self.metrics.vcenter_up.clear()  # one that was let go is neither up nor down
         for name, is_up in self.vcenters.states():
             self.metrics.vcenter_up.labels(name).set(float(is_up))
 
@@ -227,6 +228,7 @@ def classify(error: Exception) -> Judgement:
     """Return who must act on what a pass raised."""
     match error:
         case WaitingError(until=until):
+            logger.debug("To be tried again: %s", error)
             return Retry((until - utc_now()).total_seconds() if until else None)
         case StalledError():
             logger.warning("A person must act: %s", error)
