@@ -8,11 +8,13 @@ import pytest
 import lab as world
 from lab import audit as audit_log
 from lab import operator, vcenter_admin
+from lab.install import NAMESPACE
 from lab.paths import ROOT
 from lab.simulator import OPERATOR_ROLE
-from tests.api.server import connect
+from tests.api.bodies import custom
+from tests.api.server import assert_done, connect
 from tests.world import simulated
-from tests.world.stage import SETTINGS, Stage
+from tests.world.stage import SETTINGS, Stage, keep_credentials
 
 CATALOGUE = ROOT / "manifests" / "catalogue"
 
@@ -65,9 +67,9 @@ def sim(simulator):
     simulator.admin.clear_faults()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def replica(lab):
-    """The operator under its ServiceAccount, running for this module; one that ran before runs again afterwards."""
+    """The operator under its ServiceAccount, running for all tests; one that ran before runs again afterwards."""
     process = operator.replica(lab, settings=SETTINGS)
     ran_before = process.stop()
     process.start()
@@ -77,8 +79,8 @@ def replica(lab):
         operator.replica(lab).start()
 
 
-@pytest.fixture(scope="module")
-def stage(lab, kube, replica):
+@pytest.fixture(scope="session")
+def stage(lab, kube, replica):  # noqa: ARG001 - it runs from here on
     """The shared API server, catalogue and vCenter, with the operator at work on them."""
     kube.run("apply", "--server-side", "--force-conflicts", f"--kustomize={CATALOGUE}")
     made = Stage(connect(lab.kubeconfig), vcenter_admin.of(lab))
@@ -92,4 +94,28 @@ def party(stage):
     """A customer of this test alone."""
     made = stage.party()
     yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def elsewhere(stage, kube, simulator):
+    """A second vCenter beside the lab's, of this module alone; the hand behind it may do anything to it."""
+    name = f"vcenter-{uuid.uuid4().hex[:8]}"
+    keep_credentials(kube, name, simulator)
+    server = {"server": f"127.0.0.1:{simulator.port}", "credentialsSecretRef": {"name": name}}
+    spec = {**server, "maximumMode": "Enforce", "grants": []}
+    assert_done(stage.api.create(custom("VCenter", name, None, spec)))
+    made = Stage(stage.api, simulator.admin, name)
+    made.until("Connected", status="True")
+    yield made
+    assert_done(stage.api.delete(custom("VCenter", name, None, {})))
+    kube.delete("secret", name, namespace=NAMESPACE)
+
+
+@pytest.fixture
+def guest_party(elsewhere):
+    """A customer of this test alone whose VMs are in the second vCenter."""
+    made = elsewhere.party()
+    yield made
+    elsewhere.vcenter.clear_faults()
     made.close()

@@ -12,10 +12,13 @@ from typing import Any
 
 from lab import wait_until
 from lab.errors import DeadlineError
+from lab.install import NAMESPACE
+from lab.kube import Kube
 from lab.vcenter_admin import VCenterAdmin, VCenterAdminError
 from managedvm.clock import utc_now
 from tests.api.bodies import custom, customer, managed_vm, order
 from tests.api.server import Client, assert_done
+from tests.world.simulated import OPERATOR, PASSWORDS, Simulator
 
 RESYNC_SECONDS = 10
 """The shortest that the operator takes: each VM is looked at again every 5 to 10 seconds though nothing changed."""
@@ -163,10 +166,13 @@ class Party:
         return self.declare(name, **spec)
 
     def level(self, like: str = "standard", **spec: Any) -> str:
-        """Make a ServiceLevel that is like another but for the fields of `spec`; return its name."""
+        """Make a ServiceLevel that is like another but for what `spec` says; return its name."""
         found = self.stage.api.read(custom("ServiceLevel", like, None, {}))
         assert_done(found)
-        body = custom("ServiceLevel", f"{like}-{secrets.token_hex(4)}", None, {**found.body["spec"], **spec})
+        promises = found.body["spec"]
+        for key, value in spec.items():
+            promises[key] = {**promises[key], **value} if isinstance(value, dict) else value
+        body = custom("ServiceLevel", f"{like}-{secrets.token_hex(4)}", None, promises)
         assert_done(self.stage.api.create(body))
         self.levels.append(body)
         return str(body["metadata"]["name"])
@@ -293,25 +299,30 @@ class Managed:
         calls = self.party.stage.vcenter.calls()["mutations"]
         return [call["method"] for call in calls if call["path"] == self.path]
 
-    def requests(self) -> dict[str, dict[str, Any]]:
-        """Return the operator's ChangeRequests for this ManagedVM by aspect."""
-        found = [r for r in self.party.records("ChangeRequest") if r["metadata"]["name"].startswith("op-")]
-        return {
-            r["spec"]["change"]["aspect"]: r for r in found if r["spec"]["managedVMRef"]["name"] == self.name
-        }
+    def requests(self) -> list[dict[str, Any]]:
+        """Return the operator's ChangeRequests for this ManagedVM, oldest first."""
+        found = self.party.records("ChangeRequest")
+        mine = [
+            r
+            for r in found
+            if r["spec"]["origin"] == "Operator" and r["spec"]["managedVMRef"]["name"] == self.name
+        ]
+        return sorted(mine, key=lambda r: r["metadata"]["creationTimestamp"])
 
     def request(self, aspect: str, state: str) -> dict[str, Any]:
-        """Wait until the request for an aspect is in a state, and return it."""
+        """Wait until there is a request for an aspect in a state, and return it."""
 
         def found() -> dict[str, Any] | None:
-            request = self.requests().get(aspect)
-            return request if request and request.get("status", {}).get("state") == state else None
+            states = ((r, r.get("status", {}).get("state")) for r in self.requests())
+            return next(
+                (r for r, is_in in states if is_in == state and r["spec"]["change"]["aspect"] == aspect), None
+            )
 
         return wait_until(found, f"{aspect} of {self.path} to be {state}", seconds=PATIENCE, every=0.02)
 
     def work(self) -> list[dict[str, Any]]:
         """Return the WorkEntries for this ManagedVM's requests."""
-        names = {request["metadata"]["name"] for request in self.requests().values()}
+        names = {request["metadata"]["name"] for request in self.requests()}
         entries = self.party.records("WorkEntry")
         return [entry for entry in entries if entry["spec"]["changeRequestRef"]["name"] in names]
 
@@ -329,7 +340,7 @@ class Managed:
         self.assert_left_alone()
         assert self.done_to_vm() == []
         assert self.facts["haOverride"] is None
-        assert self.requests() == {}
+        assert self.requests() == []
         assert self.party.records("WorkEntry") == []
 
     def _all_there_is(self) -> dict[str, Any]:
@@ -355,3 +366,10 @@ def _until(read: Any, what: str, kind: str, wanted: dict[str, str]) -> dict[str,
     except DeadlineError as error:
         said = json.dumps(read().get("status", {}).get("conditions"), indent=1)
         raise AssertionError(f"{error}; it says {said}") from error
+
+
+def keep_credentials(kube: Kube, name: str, simulator: Simulator, **values: str) -> None:
+    """Write the Secret that a VCenter names: the operator's at this simulator, with `values` in place of its own."""
+    right = {"username": OPERATOR, "password": PASSWORDS[OPERATOR], "ca.crt": simulator.ca}
+    meta = {"name": name, "namespace": NAMESPACE}
+    kube.apply({"apiVersion": "v1", "kind": "Secret", "metadata": meta, "stringData": {**right, **values}})

@@ -48,7 +48,7 @@ def test_a_second_managed_vm_for_a_vm_is_a_conflict_and_does_nothing(party):
     assert "clause 1" in said["message"]
     second.order("mine", resources={"memory": "16Gi"})
     second.assert_left_alone()
-    assert second.requests() == {}
+    assert second.requests() == []
     assert "vm" not in second.status
     assert first.facts["haOverride"]["restartPriority"] == "medium"
     assert set(claims_of(party)) == {"web-01"}
@@ -184,7 +184,7 @@ def test_a_path_that_means_another_vm_now_freezes_everything(party, stage):
         stage.vcenter.ha_override(path, restartPriority="low")
         vm.path = path
         vm.assert_left_alone()
-    assert vm.requests() == {}
+    assert vm.requests() == []
     assert vm.status["vm"]["instanceUUID"] == identity
     stage.vcenter.delete_vm(f"{party.namespace}/web-01")
     vm.path = f"{party.namespace}/web-old"
@@ -230,7 +230,7 @@ def test_of_a_vm_that_vcenter_has_lost_sight_of_nothing_is_concluded(party):
     vm.until("VMFound", status="Unknown", reason="VMNotConnected")
     vm.order("more", resources=MORE)
     vm.assert_left_alone()
-    assert vm.requests() == {}
+    assert vm.requests() == []
     vm.shake(connection="connected")
     vm.request("Memory", "Done")
 

@@ -63,7 +63,7 @@ def test_after_its_order_has_ended_nothing_is_done_for_a_vm(party):
     vm.order("more", resources=FOUR_MORE_GIB)
     vm.assert_left_alone()
     assert vm.facts["haOverride"]["restartPriority"] == "low"
-    assert vm.requests() == {}
+    assert vm.requests() == []
     assert included(vm) == set()
 
 
