@@ -57,7 +57,7 @@ class Link:
         self._trouble: planning.Trouble | None = None
         self._was: type | None = None
         self._outage: asyncio.TimerHandle | None = None
-        self._password = SecretStr("")
+        self._used: Server | None = None
         self.settled = asyncio.Event()
         self._task = asyncio.create_task(self._run(), name=f"vcenter-{name}")
 
@@ -121,11 +121,15 @@ class Link:
         if self._vsphere is not None and not isinstance(self.connection, planning.Trouble):
             return
         server = await self._server()
-        if self._vsphere is not None and server.password == self._password:
+        was_in_trouble, self._trouble = self._trouble is not None, None
+        if self._vsphere is not None and server == self._used:
+            if was_in_trouble:
+                self._owner.on_vcenter(self._name)
+                self._owner.on_all_vms(self._name)
             return
         if self._vsphere is not None:
             await self._vsphere.close()
-        self._trouble, self._password = None, server.password
+        self._used = server
         self._vsphere = PyVmomiVSphere(
             self._name,
             server,
