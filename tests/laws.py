@@ -214,8 +214,12 @@ def the_guest_is_asked_in_a_window_only(vm: ManagedVM, observed: Observed, now: 
         windows = maintenance_calendar(observed.levels[order.service_level].maintenance, vm.spec.maintenance)
         assert windows is not None
         assert windows.fits(now, POWER_CYCLE), "a shutdown outside of a window"
-        marked = [a for a in plan.actions[:place] if isinstance(a, AdvanceRequest)]
-        assert all(a.after.state is RequestState.IN_WORK and a.after.started_at == now for a in marked)
+        marked = [
+            a
+            for a in plan.actions[:place]
+            if isinstance(a, AdvanceRequest) and a.after.state is RequestState.IN_WORK
+        ]
+        assert all(a.after.started_at == now for a in marked)
         known = [
             r
             for name, r in observed.requests.items()

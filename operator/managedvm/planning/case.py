@@ -1,7 +1,7 @@
 """All that decides about the size of one VM, and one piece of work on it."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from managedvm.api.changerequest import (
     FINAL_STATES,
@@ -19,8 +19,11 @@ from managedvm.planning.clauses import Clause
 from managedvm.planning.entitlement import Entitlement
 from managedvm.planning.findings import Finding
 from managedvm.planning.money import PriceBook
-from managedvm.planning.observed import PowerState, TaskFacts, VirtualMachine
+from managedvm.planning.observed import PowerState, TaskFacts, TaskState, VirtualMachine
 from managedvm.planning.targets import Target
+
+STREAM_LAG = timedelta(seconds=10)
+"""How long after the end of a task its effect is seen in the inventory at the latest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,20 @@ class Case:
     def running(self) -> TaskFacts | None:
         """A task of ours, or a reconfiguration, that vCenter is still working on."""
         return next((t for t in (self.facts.task, self.task) if t is not None and t.is_running), None)
+
+    @property
+    def seen_by(self) -> datetime | None:
+        """Until when the effect of a reconfiguration may still be missing in the stream, None where nothing is.
+
+        The stream shows our own tasks and their effects together; a task of an earlier process is read from the server,
+        and may be over there before the stream shows what it did.
+        """
+        task = self.task
+        if task is None or task.state is not TaskState.SUCCESS or task.end is None:
+            return None
+        is_own = self.facts.task is not None and self.facts.task.moref == task.moref
+        seen = task.end + STREAM_LAG
+        return None if is_own or seen <= self.now else seen
 
     @property
     def is_down(self) -> bool:

@@ -6,7 +6,7 @@ What was sent to vCenter is done and billed, whatever the YAML says by now. What
 from datetime import datetime
 
 from managedvm.api.changerequest import ChangeRequest, RequestKind, RequestState
-from managedvm.planning.actions import Action, AdvanceRequest, RecordWork
+from managedvm.planning.actions import AdvanceRequest, RecordWork
 from managedvm.planning.case import Case, Job, advance, aspect_of, moved_on, recorded, was_asked
 from managedvm.planning.clauses import Clause
 from managedvm.planning.findings import Aspect, Finding, Reason, fails, holds
@@ -99,19 +99,25 @@ def withdraw(case: Case, request: ChangeRequest, reason: Reason, why: str) -> Pa
     if not case.may_act:
         return frozen(words)
     finding = fails(Aspect.RESOURCES_AS_AGREED, reason, words, Clause.DOCUMENTED)
-    return _ended(request, finding, withdrawal(request, reason, why, case.now))
+    return _ended(case, request, finding, withdrawal(request, reason, why, case.now))
 
 
-def _ended(request: ChangeRequest | None, finding: Finding, end: AdvanceRequest, *before: Action) -> Part:
-    """Return the end of a request, but not while the guest may still shut down for it.
+def _ended(case: Case, request: ChangeRequest | None, finding: Finding, end: AdvanceRequest) -> Part:
+    """Return the end of a request, but not while the guest may still shut down for it, nor while it may have taken effect.
 
-    The open request is what remembers that we have asked: without it nobody would start the VM again.
+    The open request is what remembers that we have asked the guest: without it nobody would start the VM again.
     """
-    if request is None or not was_asked(request.status) or request.status.slot is None:
-        return Part(findings=(finding,), actions=(*before, end))
-    words = f"{finding.message}; first the guest, which was asked to shut down, is waited for"
+    if request is None:
+        return Part(findings=(finding,), actions=(end,))
+    slot = request.status.slot
+    asked_in = slot.end if slot is not None and was_asked(request.status) else None
+    wait = asked_in or case.seen_by
+    if wait is None:
+        return Part(findings=(finding,), actions=(end,))
+    what = "the guest, which was asked to shut down," if asked_in else "what vCenter has just done"
+    words = f"{finding.message}; first {what} is waited for"
     waiting = fails(Aspect.RESOURCES_AS_AGREED, Reason.CHANGE_IN_PROGRESS, words, finding.clause)
-    return Part(findings=(waiting,), next_check=request.status.slot.end)
+    return Part(findings=(waiting,), next_check=wait)
 
 
 def withdrawal(request: ChangeRequest, reason: Reason, why: str, now: datetime) -> AdvanceRequest:
@@ -130,7 +136,8 @@ def refuse(case: Case, job: Job, reason: Reason, message: str, clause: Clause) -
     finding = fails(Aspect.RESOURCES_AS_AGREED, reason, message, clause)
     after = advanced(job.status, RequestState.REFUSED, completed_at=case.now)
     outcome = fails(Aspect.SUCCEEDED, reason, message, clause)
-    return _ended(job.request, finding, advance(case, job, after, outcome, clause), *recorded(job))
+    end = _ended(case, job.request, finding, advance(case, job, after, outcome, clause))
+    return Part(end.findings, (*recorded(job), *end.actions), end.next_check)
 
 
 def abandoned(case: Case, request: ChangeRequest) -> Part:
@@ -148,4 +155,4 @@ def abandoned(case: Case, request: ChangeRequest) -> Part:
     finding = fails(Aspect.RESOURCES_AS_AGREED, Reason.NO_ACTIVE_PACKAGE, message, Clause.OPTIONAL_SERVICES)
     outcome = fails(Aspect.SUCCEEDED, Reason.NO_ACTIVE_PACKAGE, message, Clause.OPTIONAL_SERVICES)
     after = advanced(request.status, RequestState.REFUSED, completed_at=case.now)
-    return _ended(request, finding, moved_on(request, after, outcome, Clause.OPTIONAL_SERVICES))
+    return _ended(case, request, finding, moved_on(request, after, outcome, Clause.OPTIONAL_SERVICES))

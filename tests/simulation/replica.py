@@ -1,0 +1,154 @@
+"""One operator process of the simulation: observe, plan, apply; it may die, be deaf, or see everything a little late."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from random import Random
+
+from managedvm.api.changerequest import FINAL_STATES
+from managedvm.planning.actions import (
+    Action,
+    AdvanceRequest,
+    ClaimVM,
+    ConfirmUnchanged,
+    OverrideHighAvailability,
+    PowerOn,
+    Reconfigure,
+    RecordRequest,
+    RecordWork,
+    ShutDownGuest,
+)
+from managedvm.planning.identity import Sight
+from managedvm.planning.managedvm import Observed, Plan, plan
+from managedvm.planning.observed import RECONFIGURE, TaskFacts, TaskState, Unknown
+from tests import laws
+from tests.factories import VCENTER_UUID, cluster, vcenter_spec
+from tests.simulation.cluster import Cluster, Snapshot, StaleError
+from tests.simulation.vsphere import Picture, RefusedError, VSphere
+
+
+class Fault(Enum):
+    """What can happen to a call."""
+
+    NONE = 0
+    DIES_BEFORE = 1
+    DIES_AFTER = 2
+    ANSWER_LOST = 3
+    NOT_SENT = 4
+
+
+class DeathError(Exception):
+    """The process ends here; what it knew is gone."""
+
+
+class NoAnswerError(Exception):
+    """A call did not get through, or its answer did not: the process looks again."""
+
+
+@dataclass
+class Replica:
+    """What one process knows: `seen` of the API server, and the tasks that it has started itself."""
+
+    api: Cluster
+    vsphere: VSphere
+    dice: Random
+    fault: Callable[[], Fault]
+    seen: Snapshot
+    is_away: bool = False
+    own_tasks: list[str] = field(default_factory=list)
+    last: Plan | None = None
+
+    def restart(self) -> None:
+        """Begin anew, with an empty memory and a fresh view."""
+        self.own_tasks, self.last, self.seen = [], None, self.api.state
+
+    def observe(self, *, is_late: bool) -> Observed:
+        """Read everything for a pass; the vCenter's stream may be a moment late."""
+        seen, picture = self.seen, self.vsphere.picture(is_late=is_late)
+        own = self._own_task(picture)
+        facts = replace(picture.facts, task=own)
+        claims = dict(seen.claims)
+        mine = next((c for c in claims.values() if c.spec.owner.name == seen.vm.metadata.name), None)
+        return Observed(
+            levels=seen.levels,
+            customer=seen.customer,
+            requesters=seen.requesters,
+            prices=seen.prices,
+            vcenter=vcenter_spec(),
+            sight=Unknown("no route to host") if self.is_away else Sight(VCENTER_UUID, facts, facts),
+            claims=claims,
+            own_claim=mine,
+            cluster=cluster(),
+            requests=seen.requests,
+            task=self._task(own),
+            missing_policies=(),
+            is_ledger=True,
+        )
+
+    def _own_task(self, picture: Picture) -> TaskFacts | None:
+        if not self.own_tasks:
+            return None
+        latest = self.own_tasks[-1]
+        now = self.vsphere.now
+        unseen = TaskFacts(latest, RECONFIGURE, TaskState.QUEUED, now)
+        return picture.tasks.get(latest, unseen)
+
+    def _task(self, own: TaskFacts | None) -> TaskFacts | None:
+        """Return the latest reconfiguration; it is read from the server where a request is open and we know of none."""
+        if own is not None and own.method == RECONFIGURE and own.state is TaskState.SUCCESS:
+            return own
+        is_open = any(r.status.state not in FINAL_STATES for r in self.seen.requests.values())
+        return self.vsphere.latest_reconfiguration() if is_open and not self.is_away else None
+
+    def run(self) -> Iterator[Action]:
+        """Make one pass; yields before each action, so that the world may do something in between."""
+        vm, now = self.seen.vm, self.vsphere.now
+        observed = self.observe(is_late=not self.vsphere.is_calm and self.dice.random() < 0.2)
+        decided = self.last = plan(vm, observed, now)
+        laws.check(vm, observed, now, decided)
+        try:
+            for action in decided.actions:
+                yield action
+                self._apply(action)
+        except (NoAnswerError, StaleError, RefusedError):
+            return  # looked at again in a later pass
+        if self.api.write_status(decided.status, vm):
+            self.seen = replace(self.seen, vm=self.api.state.vm)
+
+    def _apply(self, action: Action) -> None:
+        fault = self.fault()
+        if fault is Fault.DIES_BEFORE:
+            raise DeathError
+        if fault is Fault.NOT_SENT:
+            raise NoAnswerError
+        started = self._call(action)
+        if fault is Fault.DIES_AFTER:
+            raise DeathError
+        if fault is Fault.ANSWER_LOST:
+            raise NoAnswerError
+        if started is not None:
+            self.own_tasks.append(started)
+        if isinstance(action, ClaimVM | RecordRequest | AdvanceRequest):
+            # Our own writes are seen at once, what others write comes later.
+            self.seen = replace(self.seen, claims=self.api.state.claims, requests=self.api.state.requests)
+
+    def _call(self, action: Action) -> str | None:
+        is_vcenters = isinstance(action, Reconfigure | PowerOn | ShutDownGuest | OverrideHighAvailability)
+        if is_vcenters and self.is_away:
+            raise NoAnswerError
+        match action:
+            case ClaimVM() | RecordRequest() | RecordWork():
+                self.api.create(dict(action.body), self.vsphere.now)
+            case AdvanceRequest():
+                self.api.advance(action)
+            case ConfirmUnchanged():
+                self.api.confirm(action)
+            case Reconfigure() | PowerOn():
+                return self.vsphere.start(action)
+            case ShutDownGuest():
+                self.vsphere.shut_down_guest()
+            case OverrideHighAvailability():
+                self.vsphere.override(action)
+            case _:
+                raise AssertionError(f"no plan for a ManagedVM has a {type(action).__name__}")
+        return None

@@ -1,0 +1,182 @@
+"""The vCenter of the simulation: one VM, tasks that take time and may fail, a guest that may or may not shut down."""
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from random import Random
+from typing import Any
+
+from managedvm.planning.actions import OverrideHighAvailability, PowerOn, Reconfigure
+from managedvm.planning.observed import (
+    RECONFIGURE,
+    Heartbeat,
+    PowerState,
+    TaskFacts,
+    TaskState,
+    VirtualMachine,
+)
+from tests import laws
+from tests.factories import task
+
+POWER_ON = "PowerOnVM_Task"
+
+
+class RefusedError(Exception):
+    """vCenter refuses the call at once; nothing happens."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """The VM and all tasks as they were at one instant: what the stream shows, perhaps a moment late."""
+
+    at: datetime
+    facts: VirtualMachine
+    tasks: dict[str, TaskFacts]
+
+
+@dataclass
+class Effect:
+    """A change of one aspect that has happened, and the request whose note came with it."""
+
+    request: str
+    key: str
+    at: datetime
+
+
+@dataclass
+class VSphere:
+    """The truth about the VM. `off_by` is who has switched it off: us, the customer, or either of them."""
+
+    facts: VirtualMachine
+    now: datetime
+    dice: Random
+    is_calm: bool = False
+    effects: list[Effect] = field(default_factory=list)
+    off_by: str | None = None
+    _tasks: dict[str, TaskFacts] = field(default_factory=dict)
+    _running: dict[str, tuple[datetime, Reconfigure | PowerOn]] = field(default_factory=dict)
+    _shuts_down_at: datetime | None = None
+    _pictures: list[Picture] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._remember()
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether nothing goes on that would change anything later."""
+        return not self._running and self._shuts_down_at is None
+
+    def start(self, action: Reconfigure | PowerOn) -> str:
+        """Start a task and return its reference."""
+        if self._running:
+            raise RefusedError("TaskInProgress")
+        if isinstance(action, PowerOn):
+            assert self.off_by != "customer", "started a VM that the customer has switched off"
+        moref = f"task-{len(self._tasks) + 1}"
+        method = POWER_ON if isinstance(action, PowerOn) else RECONFIGURE
+        self._tasks[moref] = task(
+            TaskState.RUNNING, end=None, moref=moref, method=method, queued_at=self.now, begin=self.now
+        )
+        takes = self.dice.choice((1, 2, 20)) if self.is_calm else self.dice.choice((0, 1, 3, 20, 400))
+        self._running[moref] = (self.now + timedelta(seconds=takes), action)
+        self._remember()
+        return moref
+
+    def override(self, action: OverrideHighAvailability) -> None:
+        """Set the HA override at once."""
+        if action.exists != (self.facts.ha_override is not None):
+            raise RefusedError("InvalidArgument")
+        self.change(ha_override=action.settings)
+
+    def shut_down_guest(self) -> None:
+        """Ask the guest: it goes off after a while, or never."""
+        if self.facts.power is not PowerState.ON or not self.facts.tools_running:
+            raise RefusedError("InvalidPowerState")
+        after = 60 if self.is_calm else self.dice.choice((5, 60, 240, 400, None))
+        if after is not None and self._shuts_down_at is None:
+            self._shuts_down_at = self.now + timedelta(seconds=after)
+
+    def change(self, **facts: Any) -> None:
+        """Change the VM by anybody's hand; a change of its configuration is a new version."""
+        is_configuration = bool(facts.keys() & {"cpus", "memory_mib", "disks", "notes"})
+        version = (
+            f"v{int(self.facts.change_version[1:]) + 1}" if is_configuration else self.facts.change_version
+        )
+        self.facts = replace(self.facts, **{"change_version": version, **facts})
+        self._remember()
+
+    def switch(self, power: PowerState, by: str) -> None:
+        """Switch the VM on or off by somebody's hand."""
+        self._shuts_down_at = None
+        self.off_by = None if power is PowerState.ON else by
+        heartbeat = Heartbeat.GREEN if power is PowerState.ON else Heartbeat.GRAY
+        self.change(power=power, heartbeat=heartbeat, heartbeat_since=self.now)
+
+    def advance_to(self, instant: datetime) -> None:
+        """Let time pass: what is due happens in order."""
+        while True:
+            due = [(at, moref) for moref, (at, _) in self._running.items()]
+            if self._shuts_down_at is not None:
+                due.append((self._shuts_down_at, ""))
+            if not due or min(due)[0] > instant:
+                break
+            self.now, moref = max(min(due)[0], self.now), min(due)[1]
+            if moref:
+                self._finish(moref)
+            else:
+                self.switch(PowerState.OFF, "operator")
+        self.now = instant
+
+    def _finish(self, moref: str) -> None:
+        _, action = self._running.pop(moref)
+        fault = self._fault(action)
+        state = TaskState.ERROR if fault else TaskState.SUCCESS
+        self._tasks[moref] = replace(self._tasks[moref], state=state, end=self.now, fault=fault)
+        if fault:
+            self._remember()
+        elif isinstance(action, PowerOn):
+            self.switch(PowerState.ON, "operator")
+        else:
+            self._reconfigure(action)
+
+    def _fault(self, action: Reconfigure | PowerOn) -> str:
+        if not self.is_calm and self.dice.random() < 0.1:
+            return "GenericVmConfigFault"
+        if isinstance(action, PowerOn):
+            return "" if self.facts.power is PowerState.OFF else "InvalidPowerState"
+        if action.change_version != self.facts.change_version:
+            return "ConcurrentAccess"
+        if self.facts.power is PowerState.ON:
+            try:
+                laws.assert_hot(action, self.facts)
+            except AssertionError:
+                return "InvalidPowerState"
+        return ""
+
+    def _reconfigure(self, action: Reconfigure) -> None:
+        for key, name in action.notes.items():
+            if key.startswith("managedvm.change."):
+                self.effects.append(Effect(name, key, self.now))
+        disks = {
+            node: replace(disk, capacity_bytes=action.disks.get(disk.device_key, disk.capacity_bytes))
+            for node, disk in self.facts.disks.items()
+        }
+        self.change(
+            cpus=action.cpus or self.facts.cpus,
+            memory_mib=action.memory_mib or self.facts.memory_mib,
+            disks=disks,
+            notes={**self.facts.notes, **action.notes},
+        )
+
+    def picture(self, *, is_late: bool = False) -> Picture:
+        """Return what the stream shows now, or what it showed a moment ago."""
+        if is_late and len(self._pictures) > 1 and self.now - self._pictures[-1].at < timedelta(seconds=3):
+            return self._pictures[-2]
+        return self._pictures[-1]
+
+    def latest_reconfiguration(self) -> TaskFacts | None:
+        """Read the latest reconfiguration by anybody from the server itself."""
+        found = [t for t in self._tasks.values() if t.method == RECONFIGURE]
+        return found[-1] if found else None
+
+    def _remember(self) -> None:
+        self._pictures = [*self._pictures[-3:], Picture(self.now, self.facts, dict(self._tasks))]
