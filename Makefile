@@ -21,6 +21,10 @@ lab: $(SYNCED) ## start the real world on this machine: API server, vCenter; may
 lab-down: $(SYNCED) ## end it; may be repeated
 	$(RUN) python -m lab down
 
+.PHONY: demo
+demo: $(SYNCED) ## tell the main job as a story in a fresh lab; KEEP=1 leaves all of it running
+	$(RUN) python -m lab.demo
+
 .PHONY: check
 check: $(SYNCED) ## format, lint, types, layers and the fast tests: seconds, no network, no lab
 	$(RUN) ruff format --check
@@ -38,6 +42,10 @@ test: $(SYNCED) ## every test; those that need the lab use the one that runs, or
 fmt: $(SYNCED) ## format, and fix what can be fixed safely
 	$(RUN) ruff format
 	$(RUN) ruff check --fix
+
+.PHONY: crds
+crds: $(SYNCED) ## write crds/ from the models of operator/managedvm/api
+	$(RUN) managedvm crds --write
 
 # An own uv needs no rights, and a distribution that guards its Python (PEP 668) has no objection to a venv.
 $(OWN_UV):
