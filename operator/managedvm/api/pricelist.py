@@ -63,6 +63,15 @@ class PriceList(Resource):
                 "add an entry with a later `from`",
             ),
             Rule(
+                "self.spec.rates.all(a, self.spec.rates.exists_one(b, timestamp(b.from) == timestamp(a.from)))",
+                "spec.rates: two rates begin at the same instant, so nobody can say which one is valid (clause 4); "
+                "leave one of them out",
+            ),
+            Rule(
+                "self.spec.rates.all(r, duration(r.increment) > duration('0s'))",
+                "spec.rates[].increment: work is counted in steps of a length (clause 4); write for example 15m",
+            ),
+            Rule(
                 "self.spec.currency == oldSelf.spec.currency",
                 "spec.currency: never changes (clause 4); create another PriceList",
             ),
