@@ -8,7 +8,7 @@ import pytest
 
 from lab import wait_until
 from tests.api.bodies import managed_vm, order
-from tests.api.server import connect
+from tests.api.server import assert_done, connect
 from tests.api.tenancy import clear, settle
 
 OVERLAY = Path(__file__).parents[2] / "manifests" / "overlays" / "lab"
@@ -25,13 +25,48 @@ def kube(kube):
 def admin(kube):
     """The API server as its administrator, once it enforces what was just installed."""
     client = connect(kube.kubeconfig)
+    _policies_are_in_force(client)
     canary = managed_vm("default", "canary", orders=[order(level="premium")])
     wait_until(
         lambda: "needs a managed service package" in client.create(canary, dryRun="All").message,
-        "the policies to be in force",
+        "the levels to be seen by the policy",
         seconds=60,
     )
     return client
+
+
+def _policies_are_in_force(client):
+    """Return when the API server has taken up all policies: it does so at once, about every second.
+
+    A policy and a binding that are written last show it: what was written before them is in force with them.
+    """
+    token = f"in-force-{secrets.token_hex(4)}"
+    probe = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": token, "namespace": "default"}}
+    rule = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["configmaps"]}
+    matches = {"resourceRules": [{**rule, "resourceNames": [token]}]}
+    written = [
+        _policy(
+            "ValidatingAdmissionPolicy",
+            token,
+            matchConstraints=matches,
+            validations=[{"expression": "false"}],
+        ),
+        _policy("ValidatingAdmissionPolicyBinding", token, policyName=token, validationActions=["Deny"]),
+    ]
+    for body in written:
+        assert_done(client.create(body))
+    wait_until(lambda: not client.create(probe, dryRun="All").ok, "the policies to be in force", seconds=60)
+    for body in reversed(written):
+        assert_done(client.delete(body))
+
+
+def _policy(kind, name, **spec):
+    return {
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": kind,
+        "metadata": {"name": name},
+        "spec": spec,
+    }
 
 
 @pytest.fixture(scope="session")
@@ -65,5 +100,5 @@ def name(_numbers):
 def vm(tenant, name):
     """A ManagedVM that is there, as the provider made it."""
     answer = tenant.provider.create(managed_vm(tenant.namespace, name))
-    assert answer.ok, answer.message
+    assert_done(answer)
     return answer.body
