@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from managedvm.api.base import Status
 from managedvm.api.changerequest import ChangeRequest
-from managedvm.api.managedvm import ManagedVM
+from managedvm.api.managedvm import ManagedVM, ManagedVMStatus
 from managedvm.api.vcenter import VCenter
 from managedvm.api.vmclaim import VMClaim
 from managedvm.engine.objects import ObjectKey
@@ -30,7 +30,7 @@ from managedvm.errors import (
 from managedvm.planning import claims, managedvm, requests, vcenter
 from managedvm.planning.actions import EFFECTS, RECORDS, Action
 from managedvm.planning.findings import Aspect, Finding, Reason, fails
-from managedvm.planning.observed import Unknown
+from managedvm.planning.observed import ClusterFacts, Unknown
 from managedvm.planning.plan import earliest
 from managedvm.planning.wallclock import shown
 from managedvm.report import Notice, advanced_status, notices, repairs, reported, status_patch
@@ -137,9 +137,8 @@ class Reconciler:
         key = _key(body)
         observed = await self._observer.managed_vm(vm)
         name = vm.spec.vm.v_center_ref.name
-        if observed.cluster is not None and self._observer.is_first_in_cluster(name, observed.cluster.moref):
-            self._wanted(ObjectKey(VCENTER, "", name))
         plan = managedvm.plan(vm, observed, now)
+        self._note_cluster(name, plan.status, observed.cluster)
         pending, failed = await self._do(key, plan.actions, name, now)
         if pending and not failed:
             await self._teller.tell(body, repairs(vm.status, plan.findings))
@@ -149,6 +148,13 @@ class Reconciler:
             self._teller.found(key, findings)
             await self._write(body, vm.status, status)
         return Verdict(next_check=earliest((plan.next_check, pending)))
+
+    def _note_cluster(self, vcenter_name: str, status: ManagedVMStatus, cluster: ClusterFacts | None) -> None:
+        """Ask for a pass of the VCenter when a VM is the first in its cluster; a VM that may not be claimed is none."""
+        if status.vm is None or cluster is None:
+            return
+        if self._observer.is_first_in_cluster(status.vm.v_center_uuid, cluster.moref):
+            self._wanted(ObjectKey(VCENTER, "", vcenter_name))
 
     async def _vcenter(self, body: dict[str, Any], now: datetime) -> Verdict:
         own, key = VCenter.of(body), _key(body)

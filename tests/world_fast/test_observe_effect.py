@@ -120,7 +120,7 @@ async def test_a_request_that_is_over_asks_no_vcenter():
 def test_a_vcenter_that_lost_its_credentials_is_still_looked_at():
     store = Store(INDEXES)
     observer = Observer(store, {"berlin": View(connection=NO_SECRET)}.get)
-    observer.is_first_in_cluster("berlin", "domain-c1")
+    observer.is_first_in_cluster(VCENTER_UUID, "domain-c1")
 
     observed = observer.vcenter("berlin")
 

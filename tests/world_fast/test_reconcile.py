@@ -11,7 +11,7 @@ from managedvm.planning.actions import OverrideHighAvailability
 from managedvm.planning.availability import promised
 from managedvm.reconcile import SETTLE, Reconciler
 from managedvm.wiring import INDEXES
-from tests.factories import NOW, cluster, managed_vm, observed, service_level, virtual_machine
+from tests.factories import NOW, VCENTER_UUID, cluster, managed_vm, observed, service_level, virtual_machine
 from tests.world_fast.fakes import FakeKube, FakeVSphere
 
 KEY = ObjectKey("ManagedVM", "kunde-a", "web-01")
@@ -27,6 +27,8 @@ class Stand:
         self.kube = FakeKube(body)
         self.vsphere = FakeVSphere()
         self.told = []
+        self.clusters = []
+        self.wanted = []
         self.store = Store(INDEXES)
         self.store.put(self.kube.objects["ManagedVM", "kunde-a", "web-01"])
         self.reconciler = Reconciler(
@@ -37,7 +39,7 @@ class Stand:
             teller=self,
             clock=lambda: self.now,
             changed=self.store.put,
-            wanted=lambda _: None,
+            wanted=self.wanted.append,
         )
 
     @staticmethod
@@ -50,8 +52,9 @@ class Stand:
     async def managed_vm(self, _):
         return observed(self.facts, cluster=cluster())
 
-    def is_first_in_cluster(self, *_):
-        return False
+    def is_first_in_cluster(self, vcenter_uuid, cluster):
+        self.clusters.append((vcenter_uuid, cluster))
+        return True
 
     async def tell(self, _, told):
         self.told += told
@@ -196,6 +199,24 @@ async def test_an_object_that_is_being_deleted_is_left_alone():
 
     assert stand.vsphere.sent == []
     assert stand.writes == []
+
+
+async def test_the_cluster_of_a_managed_vm_is_looked_after():
+    stand = Stand()
+
+    await stand.reconcile()
+
+    assert stand.clusters == [(VCENTER_UUID, "domain-c1")]
+    assert stand.wanted == [ObjectKey("VCenter", "", "berlin")]
+
+
+async def test_naming_a_vm_that_may_not_be_claimed_touches_no_cluster():
+    stand = Stand(facts=virtual_machine(path="/Berlin/vm/kunde-b/app-01"))
+
+    await stand.reconcile()
+
+    assert stand.condition("Claimed")["reason"] == "NotGranted"
+    assert stand.clusters == stand.wanted == []
 
 
 async def test_an_object_that_is_gone_needs_nothing():

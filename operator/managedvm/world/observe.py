@@ -117,9 +117,9 @@ class Observer:
             is_ledger=self._is_ledger(namespace),
         )
 
-    def is_first_in_cluster(self, vcenter_name: str, cluster: str) -> bool:
+    def is_first_in_cluster(self, vcenter_uuid: str, cluster: str) -> bool:
         """Note that a managed VM is in this cluster; returns whether that was not known before."""
-        known = self._clusters.setdefault(vcenter_name, set())
+        known = self._clusters.setdefault(vcenter_uuid, set())
         is_new = cluster not in known
         known.add(cluster)
         return is_new
@@ -131,7 +131,7 @@ class Observer:
             _refuse_half_a_view(link)
         return vcenter.ObservedVCenter(
             connection=link.connection if link else Unknown("the connection is being set up"),
-            clusters=tuple(self._managed_clusters(name, link)) if link and _is_connected(link) else (),
+            clusters=tuple(self._managed_clusters(link)) if link else (),
             levels=self._levels(),
             missing_policies=self._missing_policies(),
         )
@@ -258,9 +258,11 @@ class Observer:
                 return link
         return None
 
-    def _managed_clusters(self, name: str, link: View) -> Iterator[ClusterFacts]:
-        """Yield the clusters in which passes have met managed VMs."""
-        for moref in sorted(self._clusters.get(name, ())):
+    def _managed_clusters(self, link: View) -> Iterator[ClusterFacts]:
+        """Yield the clusters in which passes have met managed VMs, while the vCenter can be seen."""
+        state = link.connection
+        known = self._clusters.get(state.vcenter_uuid, ()) if isinstance(state, vcenter.Connection) else ()
+        for moref in sorted(known):
             cluster = link.inventory.cluster(moref)
             if cluster is not None:
                 yield cluster
@@ -319,10 +321,6 @@ class Observer:
             held = _Parsed(version, model.of(body))
             self._catalogue[kind, namespace, name] = held
         return held.model if isinstance(held.model, model) else None
-
-
-def _is_connected(link: View) -> bool:
-    return isinstance(link.connection, vcenter.Connection)
 
 
 def _meant(sight: Sight | Unknown | None) -> VirtualMachine | None:
