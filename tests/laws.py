@@ -26,7 +26,7 @@ from managedvm.planning.identity import Sight
 from managedvm.planning.maintenance import maintenance_calendar
 from managedvm.planning.managedvm import Observed, Plan
 from managedvm.planning.names import claim_name
-from managedvm.planning.observed import PowerState, VirtualMachine
+from managedvm.planning.observed import PowerState, Unknown, VirtualMachine
 from managedvm.planning.targets import Unit, targets
 
 POWER_CYCLE = timedelta(minutes=10)
@@ -209,7 +209,7 @@ def the_guest_is_asked_in_a_window_only(vm: ManagedVM, observed: Observed, now: 
         assert vm.spec.restart_policy is RestartPolicy.IN_WINDOW
         assert facts.power is PowerState.ON
         assert facts.tools_running
-        assert not any(t is not None and t.is_running for t in (facts.task, observed.task))
+        assert not _is_busy(facts, observed)
         assert order is not None
         windows = maintenance_calendar(observed.levels[order.service_level].maintenance, vm.spec.maintenance)
         assert windows is not None
@@ -272,7 +272,7 @@ def what_took_effect_is_billed_and_nothing_else(observed: Observed, plan: Plan) 
     sight = observed.sight
     facts = (sight.by_uuid or sight.at_path) if isinstance(sight, Sight) else None
     noted = set(facts.notes.values()) if facts is not None else set()
-    is_busy = facts is not None and any(t is not None and t.is_running for t in (facts.task, observed.task))
+    is_busy = facts is not None and _is_busy(facts, observed)
     worked = [a.body["spec"]["changeRequestRef"]["name"] for a in plan.actions if isinstance(a, RecordWork)]
     done = [
         a.name for a in plan.actions if isinstance(a, AdvanceRequest) and a.after.state is RequestState.DONE
@@ -297,6 +297,13 @@ def what_took_effect_is_billed_and_nothing_else(observed: Observed, plan: Plan) 
 
 def _is_open(request: ChangeRequest | None) -> bool:
     return request is not None and request.status.state not in FINAL
+
+
+def _is_busy(facts: VirtualMachine, observed: Observed) -> bool:
+    """Return whether vCenter is working on the VM, or nobody can tell whether it is."""
+    if isinstance(observed.task, Unknown):
+        return any(_is_open(request) for request in observed.requests.values())
+    return any(task is not None and task.is_running for task in (facts.task, observed.task))
 
 
 def _sizes(action: Reconfigure) -> int:

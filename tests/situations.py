@@ -249,6 +249,7 @@ def _disturbances(facts: VirtualMachine) -> list[dict[str, Any]]:
         {"claims": {somebody.metadata.name: somebody}, "own_claim": None},
         nobody,
         nobody,
+        {"task": Unknown("the read timed out")},
         {"prices": None},
         {"prices": price_book(rate("2026-11-24T00:00"))},
         {"customer": None},

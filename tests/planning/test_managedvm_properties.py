@@ -10,7 +10,7 @@ from tests import laws
 from tests.factories import minutes
 from tests.situations import situation
 
-broadly = settings(derandomize=True, deadline=None, max_examples=500)
+broadly = settings(derandomize=True, deadline=None, max_examples=300)
 seeds = st.integers(0, 2**32)
 
 

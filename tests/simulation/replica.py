@@ -93,12 +93,20 @@ class Replica:
         unseen = TaskFacts(latest, RECONFIGURE, TaskState.QUEUED, now)
         return picture.tasks.get(latest, unseen)
 
-    def _task(self, own: TaskFacts | None) -> TaskFacts | None:
-        """Return the latest reconfiguration; it is read from the server where a request is open and we know of none."""
-        if own is not None and own.method == RECONFIGURE and own.state is TaskState.SUCCESS:
-            return own
-        is_open = any(r.status.state not in FINAL_STATES for r in self.seen.requests.values())
-        return self.vsphere.latest_reconfiguration() if is_open and not self.is_away else None
+    def _task(self, own: TaskFacts | None) -> TaskFacts | Unknown | None:
+        """Return the latest reconfiguration, read from the server where our own memory may lack one."""
+        is_open = {name for name, r in self.seen.requests.items() if r.status.state not in FINAL_STATES}
+        if self.is_away or not is_open:
+            return None
+        if own is not None and own.method == RECONFIGURE:
+            has_seen_all = own.state is TaskState.SUCCESS and is_open <= set(
+                self.vsphere.facts.notes.values()
+            )
+            if own.is_running or has_seen_all:
+                return own
+        if not self.vsphere.is_calm and self.dice.random() < 0.05:
+            return Unknown("the read timed out")
+        return self.vsphere.latest_reconfiguration()
 
     def run(self) -> Iterator[Action]:
         """Make one pass; yields before each action, so that the world may do something in between."""

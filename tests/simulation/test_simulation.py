@@ -6,7 +6,7 @@ import pytest
 
 from tests.simulation.world import World
 
-WORLDS = int(os.environ.get("MANAGEDVM_WORLDS", "200"))
+WORLDS = int(os.environ.get("MANAGEDVM_WORLDS", "160"))
 GROUP = 20
 
 

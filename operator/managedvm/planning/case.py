@@ -19,7 +19,7 @@ from managedvm.planning.clauses import Clause
 from managedvm.planning.entitlement import Entitlement
 from managedvm.planning.findings import Finding
 from managedvm.planning.money import PriceBook
-from managedvm.planning.observed import PowerState, TaskFacts, TaskState, VirtualMachine
+from managedvm.planning.observed import PowerState, TaskFacts, TaskState, Unknown, VirtualMachine
 from managedvm.planning.targets import Target
 
 STREAM_LAG = timedelta(seconds=10)
@@ -30,7 +30,8 @@ STREAM_LAG = timedelta(seconds=10)
 class Case:
     """All that decides about the size of one VM. `requests` are the operator's own for this very VM, by name.
 
-    `task` is the latest reconfiguration that vCenter knows of, also one that an earlier process of ours started.
+    `task` is the latest reconfiguration that vCenter knows of, also one that an earlier process of ours started, or one
+    whose start was never answered; Unknown where that could not be read.
     `settled` is the id of the order slip that has nothing left to order.
     """
 
@@ -44,7 +45,7 @@ class Case:
     requesters: tuple[Requester, ...]
     policy: Requests
     prices: PriceBook | None
-    task: TaskFacts | None
+    task: TaskFacts | Unknown | None
     may_act: bool
     now: datetime
     settled: str | None = None
@@ -66,7 +67,8 @@ class Case:
     @property
     def running(self) -> TaskFacts | None:
         """A task of ours, or a reconfiguration, that vCenter is still working on."""
-        return next((t for t in (self.facts.task, self.task) if t is not None and t.is_running), None)
+        tasks = (self.facts.task, self.task)
+        return next((t for t in tasks if isinstance(t, TaskFacts) and t.is_running), None)
 
     @property
     def seen_by(self) -> datetime | None:
@@ -76,7 +78,7 @@ class Case:
         and may be over there before the stream shows what it did.
         """
         task = self.task
-        if task is None or task.state is not TaskState.SUCCESS or task.end is None:
+        if not isinstance(task, TaskFacts) or task.state is not TaskState.SUCCESS or task.end is None:
             return None
         is_own = self.facts.task is not None and self.facts.task.moref == task.moref
         seen = task.end + STREAM_LAG

@@ -65,7 +65,7 @@ def complete(case: Case, request: ChangeRequest) -> Part:
 def _own_task(case: Case, request: ChangeRequest) -> TaskFacts | None:
     """Return the task that made the change, if vCenter still tells: not one that was over before it was asked for."""
     task, asked_at = case.task, request.metadata.creation_timestamp
-    if task is None or task.state is not TaskState.SUCCESS or task.end is None:
+    if not isinstance(task, TaskFacts) or task.state is not TaskState.SUCCESS or task.end is None:
         return None
     return task if asked_at is None or asked_at <= task.end else None
 

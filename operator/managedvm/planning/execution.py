@@ -5,15 +5,15 @@ of us, nothing else is decided.
 """
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from managedvm.planning.actions import Reconfigure, ShutDownGuest
 from managedvm.planning.case import Case, Job, aspect_of
 from managedvm.planning.clauses import Clause
 from managedvm.planning.completion import abandoned
 from managedvm.planning.configuration import decide
-from managedvm.planning.findings import Aspect, Finding, Reason, fails, some
-from managedvm.planning.observed import RECONFIGURE, PowerState, TaskFacts, VirtualMachine
+from managedvm.planning.findings import Aspect, Finding, Reason, fails, shortened, some, unknown
+from managedvm.planning.observed import RECONFIGURE, PowerState, TaskFacts, Unknown, VirtualMachine
 from managedvm.planning.plan import Part, joined
 from managedvm.planning.powercycle import (
     asked_until,
@@ -31,6 +31,9 @@ from managedvm.planning.powercycle import (
 from managedvm.planning.retry import refusal, rests_until
 from managedvm.planning.targets import Target, Unit
 
+LOOK_AGAIN = timedelta(minutes=1)
+"""How long we wait before reading once more what vCenter is working on."""
+
 
 def resize(case: Case, wanted: tuple[Target, ...]) -> Part:
     """Return what is done about the size: each aspect is decided alone, what is due is carried out together."""
@@ -40,6 +43,12 @@ def resize(case: Case, wanted: tuple[Target, ...]) -> Part:
         is_quiet = not open_requests and all(target.is_met for target in wanted)
         words = f"vCenter is working on {case.running.moref} ({case.running.method})"
         return Part() if is_quiet else Part(findings=(progress(words),))
+    if isinstance(case.task, Unknown) and open_requests:
+        words = f"Whether vCenter is changing the VM cannot be read: {shortened(case.task.reason)}; nothing is concluded"
+        finding = unknown(
+            Aspect.RESOURCES_AS_AGREED, Reason.VCENTER_UNREACHABLE, words, Clause.CHANGE_BY_EFFORT
+        )
+        return Part(findings=(finding,), next_check=case.now + LOOK_AGAIN)
     decided = [decide(case, target) for target in wanted]
     jobs = tuple(job for job in decided if isinstance(job, Job))
     if case.is_down:
@@ -187,7 +196,7 @@ def _resting(case: Case, jobs: tuple[Job, ...]) -> Part | None:
 def _refused_task(case: Case) -> tuple[TaskFacts | None, datetime | None]:
     """Return the reconfiguration that was refused lately, and when it may be tried again."""
     for task in (case.facts.task, case.task):
-        if task is not None and task.method == RECONFIGURE:
+        if isinstance(task, TaskFacts) and task.method == RECONFIGURE:
             again = rests_until(task, case.now)
             if again is not None:
                 return task, again

@@ -50,7 +50,8 @@ class Observed:
     """All that was read for one ManagedVM in one pass.
 
     `claims` are the claims that matter here: the one to the VM, and the one that this ManagedVM holds. What is not
-    there is None; what could not be read is Unknown.
+    there is None; what could not be read is Unknown. `task` is the latest reconfiguration that vCenter knows of: it
+    decides only while a request is open.
     """
 
     levels: Mapping[str, ServiceLevelSpec]
@@ -63,7 +64,7 @@ class Observed:
     own_claim: VMClaim | None
     cluster: ClusterFacts | None
     requests: Mapping[str, ChangeRequest]
-    task: TaskFacts | None
+    task: TaskFacts | Unknown | None
     missing_policies: tuple[str, ...]
     is_ledger: bool
 

@@ -191,23 +191,21 @@ class Observer:
 
     async def _task(
         self, link: View | None, facts: VirtualMachine | None, requested: dict[str, ChangeRequest]
-    ) -> TaskFacts | None:
-        """Return the latest reconfiguration; after a crash it is read from the server, for a request in effect only."""
-        if link is None or facts is None:
+    ) -> TaskFacts | Unknown | None:
+        """Return the latest reconfiguration, read from the server where our own memory may lack one.
+
+        An earlier process may have started it, or the answer to our own call was lost: then a request that shows no
+        effect yet may still have one, and must not be closed.
+        """
+        is_open = {name for name, r in requested.items() if r.status.state not in FINAL_STATES}
+        if link is None or facts is None or not is_open:
             return None
-        if (
-            facts.task is not None
-            and facts.task.method == RECONFIGURE
-            and facts.task.state is TaskState.SUCCESS
-        ):
-            return facts.task
-        noted = set(facts.notes.values())
-        if any(
-            name in noted and request.status.state not in FINAL_STATES for name, request in requested.items()
-        ):
-            found = await link.recent_task(facts.moref, RECONFIGURE)
-            return found if isinstance(found, TaskFacts) else None
-        return None
+        own = facts.task if facts.task is not None and facts.task.method == RECONFIGURE else None
+        if own is not None and own.is_running:
+            return own
+        if own is not None and own.state is TaskState.SUCCESS and is_open <= set(facts.notes.values()):
+            return own
+        return await link.recent_task(facts.moref, RECONFIGURE)
 
     def _claim_to(self, sight: Sight | Unknown | None, facts: VirtualMachine | None) -> dict[str, VMClaim]:
         if facts is None or not isinstance(sight, Sight):
