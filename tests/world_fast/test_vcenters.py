@@ -15,6 +15,7 @@ from tests.world_fast.fakes import FakeKube
 
 HEALTHY = Healthy(VCENTER_UUID, "vCenter 8.0", NOW)
 REJECTED = Unreachable("InvalidCredentials", "the password is wrong", NOW)
+AWAY = Unreachable("Unreachable", "the connection is refused", NOW)
 UNTRUSTED = Unreachable("TlsNotTrusted", "the certificate is not trusted", NOW)
 
 
@@ -128,6 +129,17 @@ async def test_a_secret_that_could_not_be_read_for_a_while_leaves_nothing_behind
 
         assert stand.link.connection == planning.Connection(VCENTER_UUID, "vCenter 8.0")
         assert "vms" in stand.told
+
+
+async def test_an_outage_is_told_again_when_its_cause_is_another_and_not_when_it_goes_on(monkeypatch):
+    async with followed(monkeypatch, secret()) as stand:
+        await stand.until(lambda: stand.link.calls)
+        told = []
+        for health in (AWAY, AWAY, REJECTED, REJECTED):
+            stand.told.clear()
+            stand.link._on_change(set(), set(), health)
+            told.append(list(stand.told))
+        assert told == [["vcenter"], [], ["vcenter"], []]
 
 
 async def away(*_):

@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 OUTAGE_IS_TOLD_AFTER = timedelta(seconds=60)
 CLUSTER_SETTLES_AFTER = timedelta(seconds=5)
-CREDENTIALS_ARE_READ_AGAIN_AFTER = timedelta(seconds=30)
+CREDENTIALS_ARE_READ_AGAIN_AFTER = timedelta(seconds=10)
 
 _HTTPS = 443
 _FOR_PEOPLE = {
@@ -55,7 +55,7 @@ class Link:
         self._owner = owner
         self._vsphere: PyVmomiVSphere | None = None
         self._trouble: planning.Trouble | None = None
-        self._was: type | None = None
+        self._was: tuple[type, str] | None = None
         self._outage: asyncio.TimerHandle | None = None
         self._used: Server | None = None
         self.settled = asyncio.Event()
@@ -174,12 +174,14 @@ class Link:
 
     def _on_change(self, vms: set[str], clusters: set[str], health: InventoryHealth) -> None:
         """Take notice of a page of changes; called on the loop."""
-        became, self._was = type(health) is not self._was, type(health)
+        before, self._was = self._was, _in_short(health)
+        became = self._was != before
         if became and isinstance(health, Unreachable):
             self.settled.set()
             logger.warning("VCenter %s is not reachable: %s", self._name, health.message)
             self._owner.on_vcenter(self._name)
-            self._tell_outage_later()
+            if before is None or before[0] is not Unreachable:
+                self._tell_outage_later()
         elif became and isinstance(health, Healthy):
             self.settled.set()
             logger.info("VCenter %s is connected: %d VMs", self._name, len(self.inventory))
@@ -274,6 +276,11 @@ class VCenters:
         """End all links."""
         await asyncio.gather(*(link.close() for link in self._links.values()), *self._closing)
         self._links.clear()
+
+
+def _in_short(health: InventoryHealth) -> tuple[type, str]:
+    """Return what of a health is worth telling: an outage that turns out to have another cause is news."""
+    return type(health), health.reason if isinstance(health, Unreachable) else ""
 
 
 def _address(spec: VCenterSpec) -> tuple[object, ...]:
