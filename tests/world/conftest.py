@@ -103,7 +103,7 @@ def elsewhere(stage, kube, simulator):
     name = f"vcenter-{uuid.uuid4().hex[:8]}"
     keep_credentials(kube, name, simulator)
     server = {"server": f"127.0.0.1:{simulator.port}", "credentialsSecretRef": {"name": name}}
-    spec = {**server, "maximumMode": "Enforce", "grants": []}
+    spec = {**server, "maximumMode": "Enforce", "clusterSettings": "Enforce", "grants": []}
     assert_done(stage.api.create(custom("VCenter", name, None, spec)))
     made = Stage(stage.api, simulator.admin, name)
     made.until("Connected", status="True")

@@ -90,9 +90,9 @@ class Stage:
         """Return the VCenter object as it is."""
         return self.api.read(custom("VCenter", self.name, None, {})).body
 
-    def until(self, kind: str, **wanted: str) -> dict[str, Any]:
+    def until(self, kind: str, *, seconds: float = PATIENCE, **wanted: str) -> dict[str, Any]:
         """Wait until a condition of the VCenter is as `wanted` says, and return it."""
-        return _until(self.object, f"VCenter {self.name}", kind, wanted)
+        return _until(self.object, f"VCenter {self.name}", kind, wanted, seconds)
 
     def allow(self, **spec: Any) -> None:
         """Change the VCenter's spec."""
@@ -356,13 +356,19 @@ def condition(body: dict[str, Any], kind: str) -> dict[str, Any] | None:
     return next((one for one in found if one["type"] == kind), None)
 
 
-def _until(read: Any, what: str, kind: str, wanted: dict[str, str]) -> dict[str, Any]:
+def _until(
+    read: Callable[[], dict[str, Any]],
+    what: str,
+    kind: str,
+    wanted: dict[str, str],
+    seconds: float = PATIENCE,
+) -> dict[str, Any]:
     def found() -> dict[str, Any] | None:
         one = condition(read(), kind)
         return one if one and all(one[key] == value for key, value in wanted.items()) else None
 
     try:
-        return wait_until(found, f"{kind} of {what} to be {wanted}", seconds=PATIENCE, every=0.02)
+        return wait_until(found, f"{kind} of {what} to be {wanted}", seconds=seconds, every=0.02)
     except DeadlineError as error:
         said = json.dumps(read().get("status", {}).get("conditions"), indent=1)
         raise AssertionError(f"{error}; it says {said}") from error
