@@ -158,7 +158,7 @@ class Reconciler:
 
     async def _vcenter(self, body: dict[str, Any], now: datetime) -> Verdict:
         own, key = VCenter.of(body), _key(body)
-        plan = vcenter.plan(own, self._observer.vcenter(key.name))
+        plan = vcenter.plan(own, self._observer.vcenter(key.name), now)
         pending, failed = await self._do(key, plan.actions, key.name, now)
         if pending and not failed:
             await self._teller.tell(body, repairs(own.status, plan.findings))
@@ -167,7 +167,7 @@ class Reconciler:
             status = reported(plan.status, own.status.conditions, findings, own.metadata.generation, now)
             self._teller.found(key, findings)
             await self._write(body, own.status, status)
-        return Verdict(next_check=pending)
+        return Verdict(next_check=earliest((plan.next_check, pending)))
 
     async def _request(self, body: dict[str, Any], now: datetime) -> Verdict:
         request = ChangeRequest.of(body)

@@ -2,15 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from managedvm.api.servicelevel import ServiceLevelSpec
 from managedvm.api.vcenter import Mode, VCenter, VCenterStatus
 from managedvm.planning.actions import Action
 from managedvm.planning.availability import cluster_drift, repair_cluster
 from managedvm.planning.clauses import Clause
-from managedvm.planning.findings import Aspect, Finding, Reason, fails, holds, unknown
+from managedvm.planning.findings import Aspect, Finding, Reason, fails, holds, some, unknown
 from managedvm.planning.observed import ClusterFacts, Unknown
+from managedvm.planning.plan import Part, joined
+from managedvm.planning.retry import refusal, rests_until
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +43,16 @@ class ObservedVCenter:
 
 @dataclass(frozen=True, slots=True)
 class VCenterPlan:
-    """Actions, findings, and the status without its conditions."""
+    """Actions, findings, the status without its conditions, and when to look again."""
 
     actions: tuple[Action, ...]
     findings: tuple[Finding, ...]
     status: VCenterStatus
+    next_check: datetime | None = None
 
 
-def plan(vcenter: VCenter, observed: ObservedVCenter) -> VCenterPlan:
-    """Return what to do for one VCenter."""
+def plan(vcenter: VCenter, observed: ObservedVCenter, now: datetime) -> VCenterPlan:
+    """Return what to do for one VCenter at `now`."""
     link = observed.connection
     if isinstance(link, Trouble):
         finding = fails(Aspect.CONNECTED, link.reason, link.message, Clause.AS_ORDERED)
@@ -69,41 +72,51 @@ def plan(vcenter: VCenter, observed: ObservedVCenter) -> VCenterPlan:
         return VCenterPlan((), (finding,), vcenter.status)
     connected = holds(Aspect.CONNECTED, Reason.CONNECTED, f"Connected to {link.product}", Clause.AS_ORDERED)
     status = VCenterStatus(instance_uuid=link.vcenter_uuid, product=link.product)
-    finding, actions = _clusters(vcenter, observed)
-    return VCenterPlan(actions, (connected, finding), status)
+    clusters = _clusters(vcenter, observed, now)
+    return VCenterPlan(clusters.actions, (connected, *clusters.findings), status, clusters.next_check)
 
 
-def _clusters(vcenter: VCenter, observed: ObservedVCenter) -> tuple[Finding, tuple[Action, ...]]:
+def _clusters(vcenter: VCenter, observed: ObservedVCenter, now: datetime) -> Part:
     quiet = {level.high_availability.io_quiet_interval for level in observed.levels.values()}
     if len(quiet) > 1:
         values = ", ".join(sorted(str(int(q.total_seconds())) for q in quiet))
         words = (
             f"Service levels ask for ioQuietInterval {values} s, and a cluster has one value. Make them equal"
         )
-        return fails(Aspect.CLUSTERS_CONFIGURED, Reason.LEVELS_DISAGREE, words, Clause.HIGH_AVAILABILITY), ()
+        return _wrong(Reason.LEVELS_DISAGREE, words)
     wanted = next(iter(quiet), None)
     if wanted is None:
-        words = "There is no ServiceLevel yet, so nothing is promised for clusters"
-        return holds(
-            Aspect.CLUSTERS_CONFIGURED, Reason.CLUSTERS_AS_PROMISED, words, Clause.HIGH_AVAILABILITY
-        ), ()
+        return _right("There is no ServiceLevel yet, so nothing is promised for clusters")
     wrong = [cluster for cluster in observed.clusters if cluster_drift(cluster, wanted)]
     if not wrong:
-        words = "All clusters with managed VMs are set so that vSphere HA keeps the promise"
-        return holds(
-            Aspect.CLUSTERS_CONFIGURED, Reason.CLUSTERS_AS_PROMISED, words, Clause.HIGH_AVAILABILITY
-        ), ()
-    return _drifted(vcenter, observed, wrong, wanted)
-
-
-def _drifted(
-    vcenter: VCenter, observed: ObservedVCenter, wrong: list[ClusterFacts], wanted: timedelta
-) -> tuple[Finding, tuple[Action, ...]]:
-    facts = ". ".join(f"Cluster {c.name} has {'; '.join(cluster_drift(c, wanted))}" for c in wrong)
+        return _right("All clusters with managed VMs are set so that vSphere HA keeps the promise")
     allowed = vcenter.spec.cluster_settings is vcenter.spec.maximum_mode is Mode.ENFORCE
-    if not allowed or observed.missing_policies:
-        words = f"{facts}. Repair it there, or set clusterSettings and maximumMode to Enforce"
-        return fails(Aspect.CLUSTERS_CONFIGURED, Reason.CLUSTER_DRIFT, words, Clause.HIGH_AVAILABILITY), ()
-    repairs = tuple(action for c in wrong if (action := repair_cluster(c, wanted)) is not None)
-    words = f"{facts}; it is being repaired"
-    return fails(Aspect.CLUSTERS_CONFIGURED, Reason.HA_REPAIRING, words, Clause.HIGH_AVAILABILITY), repairs
+    if allowed and not observed.missing_policies:
+        return joined(_repair(cluster, wanted, now) for cluster in wrong)
+    facts = some([f"Cluster {c.name} has {'; '.join(cluster_drift(c, wanted))}" for c in wrong], most=3)
+    words = f"{facts}. Repair it there, or set clusterSettings and maximumMode to Enforce"
+    return _wrong(Reason.CLUSTER_DRIFT, words)
+
+
+def _repair(cluster: ClusterFacts, wanted: timedelta, now: datetime) -> Part:
+    """Return the repair of one cluster, unless it is under way, or was refused a short while ago."""
+    words = f"Cluster {cluster.name} has {'; '.join(cluster_drift(cluster, wanted))}"
+    again = rests_until(cluster.task, now)
+    if cluster.task is not None and again is not None:
+        return _wrong(Reason.CHANGE_FAILED, f"{words}; {refusal(cluster.task, again)}", next_check=again)
+    repair = repair_cluster(cluster, wanted)
+    is_under_way = cluster.task is not None and cluster.task.is_running
+    actions = () if repair is None or is_under_way else (repair,)
+    return _wrong(Reason.HA_REPAIRING, f"{words}; it is being repaired", actions)
+
+
+def _right(words: str) -> Part:
+    finding = holds(Aspect.CLUSTERS_CONFIGURED, Reason.CLUSTERS_AS_PROMISED, words, Clause.HIGH_AVAILABILITY)
+    return Part(findings=(finding,))
+
+
+def _wrong(
+    reason: Reason, words: str, actions: tuple[Action, ...] = (), next_check: datetime | None = None
+) -> Part:
+    finding = fails(Aspect.CLUSTERS_CONFIGURED, reason, words, Clause.HIGH_AVAILABILITY)
+    return Part((finding,), actions, next_check)
