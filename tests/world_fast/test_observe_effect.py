@@ -91,6 +91,16 @@ async def test_a_request_whose_change_may_be_on_its_way_is_not_withdrawn(latest)
     assert action is None
 
 
+async def test_who_is_left_with_a_guest_that_was_asked_to_shut_down_is_told():
+    slot = {"begin": "2026-11-23T11:50:00Z", "end": "2026-11-23T13:00:00Z"}
+    asked = change_request(state="InWork", startedAt="2026-11-23T11:55:00Z", slot=slot)
+
+    _, action = await effect(asked, berlin=View(facts=virtual_machine()))
+
+    assert "asked to shut down at 2026-11-23T11:55:00Z" in action.finding.message
+    assert "start it" in action.finding.message
+
+
 async def test_a_task_that_was_over_long_ago_holds_up_no_withdrawal():
     over = task(end=NOW - SEEN_AFTER)
 

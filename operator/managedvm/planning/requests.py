@@ -14,13 +14,14 @@ from managedvm.api.customer import Requests
 from managedvm.api.customercontacts import Requester
 from managedvm.planning.actions import AdvanceRequest
 from managedvm.planning.authority import authority
-from managedvm.planning.case import moved_on
+from managedvm.planning.case import moved_on, was_asked
 from managedvm.planning.clauses import Clause
 from managedvm.planning.completion import withdrawal
 from managedvm.planning.entitlement import Entitlement
 from managedvm.planning.findings import Aspect, Reason, fails, unknown
 from managedvm.planning.observed import Unknown
 from managedvm.planning.records import advanced, assess
+from managedvm.planning.wallclock import shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +69,21 @@ def _of_operator(request: ChangeRequest, observed: ObservedRequest, now: datetim
     if observed.has_taken_effect is not False:
         return None
     if not observed.exists:
-        return withdrawal(request, Reason.TARGET_GONE, "its ManagedVM is gone", now)
+        return withdrawal(request, Reason.TARGET_GONE, _gone(request, "its ManagedVM is gone"), now)
     if _is_another_vm(request, observed):
-        return withdrawal(request, Reason.TARGET_GONE, "its ManagedVM has another VM now", now)
+        why = _gone(request, "its ManagedVM has another VM now")
+        return withdrawal(request, Reason.TARGET_GONE, why, now)
     return None
+
+
+def _gone(request: ChangeRequest, why: str) -> str:
+    """Return why a request ends, and what it may leave behind: a guest that was asked to shut down starts no more."""
+    if not was_asked(request.status) or request.status.started_at is None:
+        return why
+    return (
+        f"{why}, after the guest was asked to shut down at {shown(request.status.started_at)}. See whether the VM runs "
+        "and start it: nobody else will"
+    )
 
 
 def _is_another_vm(request: ChangeRequest, observed: ObservedRequest) -> bool:
