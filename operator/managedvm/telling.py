@@ -67,7 +67,7 @@ class Telling:
         return {
             "apiVersion": "events.k8s.io/v1",
             "kind": "Event",
-            "metadata": {"name": f"{meta['name'][:200]}.{digest}", "namespace": namespace},
+            "metadata": {"name": f"{meta['name'][:200].rstrip('-.')}.{digest}", "namespace": namespace},
             "eventTime": at.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
             "reportingController": CONTROLLER,
             "reportingInstance": self._instance[:128],
