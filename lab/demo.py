@@ -263,8 +263,8 @@ def overview(stage: Stage) -> None:
     _run(stage.admin, "get", "msp", "-A")
     _say(
         "What to try next: kubectl explain managedvm.spec.orders; kubectl describe mvm web-01 -n kunde-a; delete the "
-        "ChangeRequest as platform@provider.example (--as) and read the refusal; python -m lab stop vcenter, and see that "
-        "nothing is concluded; README.md for your own cluster and vCenter."
+        "ChangeRequest as platform@provider.example (--as) and read the refusal; .venv/bin/python -m lab stop vcenter, and "
+        "see that nothing is concluded; README.md for your own cluster and vCenter."
     )
 
 
