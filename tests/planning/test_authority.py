@@ -1,0 +1,74 @@
+"""Clause 4: who may order for a customer, and what happens where the list does not answer."""
+
+import pytest
+
+from managedvm.api.customer import Requests
+from managedvm.planning.authority import authority
+from tests.factories import NOW, REQUESTER, minutes, requester
+
+STRANGER = "somebody@else.example"
+
+
+def policy(unlisted="Hold", nobody="Proceed") -> Requests:
+    return Requests.model_validate({"unlistedRequester": unlisted, "noRequesterListed": nobody})
+
+
+@pytest.mark.parametrize(
+    ("asked_at", "may"),
+    [
+        (NOW - minutes(1), False),
+        (NOW, True),
+        (NOW + minutes(59), True),
+        (NOW + minutes(60), False),
+    ],
+    ids=["before the first day", "at the first instant", "just before the end", "at the end"],
+)
+def test_a_person_may_order_from_the_first_instant_until_the_end_of_the_entry(asked_at, may):
+    listed = (
+        requester("other@kunde-a.example"),
+        requester(since="2026-11-23T12:00", until="2026-11-23T13:00"),
+    )
+    assert authority(listed, policy(), REQUESTER, asked_at).may_proceed is may
+
+
+def test_the_day_of_the_request_counts_and_not_today():
+    ended = (requester(until="2026-11-23T12:00"),)
+    assert authority(ended, policy(), REQUESTER, NOW - minutes(1)).may_proceed
+
+
+def test_a_second_entry_authorises_again():
+    again = (requester(until="2026-06-01T00:00"), requester(since="2026-11-01T00:00"))
+    assert authority(again, policy(), REQUESTER, NOW).may_proceed
+
+
+@pytest.mark.parametrize(("unlisted", "may"), [("Hold", False), ("Proceed", True)])
+def test_the_policy_decides_about_somebody_who_is_not_on_the_list(unlisted, may):
+    found = authority((requester(),), policy(unlisted=unlisted), STRANGER, NOW)
+    assert found.may_proceed is may
+    assert STRANGER in found.explanation
+
+
+@pytest.mark.parametrize(("nobody", "may"), [("Hold", False), ("Proceed", True)])
+@pytest.mark.parametrize(
+    "listed", [(), (requester(since="2026-12-01T00:00"),)], ids=["empty", "of later days only"]
+)
+def test_the_policy_decides_where_nobody_was_named_yet(nobody, may, listed):
+    found = authority(listed, policy(nobody=nobody), REQUESTER, NOW)
+    assert found.may_proceed is may
+    assert "has named nobody" in found.explanation
+
+
+def test_a_list_whose_entries_have_all_ended_is_still_a_list():
+    found = authority((requester(until="2026-06-01T00:00"),), policy(), REQUESTER, NOW)
+    assert not found.may_proceed
+    assert "nobody any more" in found.explanation
+
+
+def test_the_people_who_may_order_are_named_but_not_all_sixty_of_them():
+    listed = tuple(requester(f"person-{number}@kunde-a.example") for number in range(60))
+    explanation = authority(listed, policy(), STRANGER, NOW).explanation
+    assert "person-0@kunde-a.example, person-1@kunde-a.example and 58 more" in explanation
+
+
+def test_an_address_that_differs_is_another_person():
+    assert not authority((requester(),), policy(), REQUESTER.upper(), NOW).may_proceed

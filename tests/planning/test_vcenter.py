@@ -1,0 +1,135 @@
+"""One VCenter: whether it is the one we know, and whether its clusters let vSphere HA keep the promise (clause 5.2)."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from managedvm.planning.actions import ConfigureClusterHighAvailability
+from managedvm.planning.findings import Aspect, Reason, Truth
+from managedvm.planning.observed import TaskState, Unknown
+from managedvm.planning.retry import RETRY_AFTER
+from managedvm.planning.vcenter import Connection, ObservedVCenter, Trouble, plan
+from tests.factories import (
+    NOW,
+    OTHER_UUID,
+    VCENTER_UUID,
+    cluster,
+    minutes,
+    service_level,
+    service_levels,
+    task,
+    vcenter,
+)
+
+LINK = Connection(VCENTER_UUID, "VMware vCenter Server 8.0.3")
+SICK = cluster(moref="domain-c2", name="c2", options={})
+
+
+def observed(*clusters, **read) -> ObservedVCenter:
+    fields = {"connection": LINK, "clusters": clusters, "levels": service_levels(), "missing_policies": ()}
+    return ObservedVCenter(**{**fields, **read})
+
+
+def known_as(uuid, **spec):
+    own = vcenter(**spec)
+    return own.model_copy(update={"status": own.status.model_copy(update={"instance_uuid": uuid})})
+
+
+ENFORCED = vcenter(clusterSettings="Enforce")
+
+
+def reasons(found) -> dict[Aspect, Reason]:
+    return {finding.aspect: finding.reason for finding in found.findings}
+
+
+def test_a_healthy_vcenter_says_who_it_is():
+    found = plan(vcenter(), observed(cluster()), NOW)
+    assert reasons(found) == {
+        Aspect.CONNECTED: Reason.CONNECTED,
+        Aspect.CLUSTERS_CONFIGURED: Reason.CLUSTERS_AS_PROMISED,
+    }
+    assert (found.status.instance_uuid, found.status.product) == (VCENTER_UUID, "VMware vCenter Server 8.0.3")
+    assert (found.actions, found.next_check) == ((), None)
+
+
+def test_trouble_is_for_a_person_and_keeps_what_was_known():
+    own = known_as(VCENTER_UUID)
+    found = plan(own, observed(SICK, connection=Trouble(Reason.CREDENTIALS_MISSING, "no Secret")), NOW)
+    assert reasons(found) == {Aspect.CONNECTED: Reason.CREDENTIALS_MISSING}
+    assert (found.status, found.actions) == (own.status, ())
+
+
+def test_a_vcenter_that_does_not_answer_concludes_nothing():
+    own = known_as(VCENTER_UUID, clusterSettings="Enforce")
+    found = plan(own, observed(SICK, connection=Unknown("timeout")), NOW)
+    (finding,) = found.findings
+    assert (finding.reason, finding.truth) == (Reason.VCENTER_UNREACHABLE, Truth.UNKNOWN)
+    assert (found.status, found.actions) == (own.status, ())
+
+
+def test_another_vcenter_behind_the_same_address_freezes_everything():
+    own = known_as(OTHER_UUID, clusterSettings="Enforce")
+    found = plan(own, observed(SICK), NOW)
+    assert reasons(found) == {Aspect.CONNECTED: Reason.IDENTITY_CHANGED}
+    assert (found.status, found.actions) == (own.status, ())
+
+
+def test_in_observe_mode_another_vcenter_is_accepted():
+    found = plan(known_as(OTHER_UUID, maximumMode="Observe"), observed(cluster()), NOW)
+    assert found.status.instance_uuid == VCENTER_UUID
+
+
+def test_a_cluster_that_differs_is_repaired_where_it_may_be():
+    found = plan(ENFORCED, observed(cluster(), SICK), NOW)
+    assert found.actions == (
+        ConfigureClusterHighAvailability("domain-c2", options={"das.iostatsInterval": "120"}),
+    )
+    assert reasons(found)[Aspect.CLUSTERS_CONFIGURED] is Reason.HA_REPAIRING
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [{}, {"clusterSettings": "Observe"}, {"clusterSettings": "Enforce", "maximumMode": "Observe"}],
+    ids=["by default", "in Observe", "in Enforce, capped"],
+)
+def test_else_its_drift_is_told_and_nothing_is_touched(spec):
+    found = plan(vcenter(**spec), observed(SICK), NOW)
+    assert found.actions == ()
+    assert reasons(found)[Aspect.CLUSTERS_CONFIGURED] is Reason.CLUSTER_DRIFT
+
+
+def test_nothing_is_touched_while_an_admission_policy_is_missing():
+    assert plan(ENFORCED, observed(SICK, missing_policies=("managedvm-records",)), NOW).actions == ()
+
+
+def test_levels_that_want_different_cluster_values_are_for_a_person():
+    odd = service_level().model_copy(
+        update={
+            "high_availability": service_level().high_availability.model_copy(
+                update={"io_quiet_interval": timedelta(seconds=60)}
+            )
+        }
+    )
+    found = plan(ENFORCED, observed(SICK, levels={**service_levels(), "odd": odd}), NOW)
+    assert found.actions == ()
+    assert reasons(found)[Aspect.CLUSTERS_CONFIGURED] is Reason.LEVELS_DISAGREE
+
+
+def test_without_any_level_nothing_is_promised():
+    assert plan(ENFORCED, observed(SICK, levels={}), NOW).actions == ()
+
+
+def test_a_repair_under_way_is_not_sent_again():
+    running = replace(SICK, task=task(TaskState.RUNNING, end=None))
+    assert plan(ENFORCED, observed(running), NOW).actions == ()
+
+
+def test_a_refused_repair_rests_while_the_other_clusters_are_repaired():
+    refused = replace(SICK, task=task(TaskState.ERROR, fault="NoPermission", end=NOW))
+    other = replace(SICK, moref="domain-c3", name="c3")
+    found = plan(ENFORCED, observed(refused, other), NOW + minutes(1))
+    assert [action.cluster for action in found.actions] == ["domain-c3"]
+    assert found.next_check == NOW + RETRY_AFTER
+    again = plan(ENFORCED, observed(refused), NOW + RETRY_AFTER)
+    assert [action.cluster for action in again.actions] == ["domain-c2"]
