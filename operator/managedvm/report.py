@@ -53,6 +53,8 @@ def advanced_status(action: AdvanceRequest, now: datetime) -> dict[str, Any] | N
 
 def status_patch(before: Status, after: Status) -> dict[str, Any] | None:
     """Return the merge patch that turns one status into another, or None when they are the same."""
+    if before == after:
+        return None
     return merge_patch(before.to_json(), after.to_json()) or None
 
 
@@ -142,6 +144,13 @@ def _condition(text: _Text, before: tuple[Condition, ...], generation: int, now:
     old = next((condition for condition in before if condition.type == text.type), None)
     since = old.last_transition_time if old is not None and old.status == text.truth.value else now
     message = text.message if len(text.message) <= _LONGEST else f"{text.message[: _LONGEST - 1]}…"
+    if old is not None and (old.status, old.reason, old.message, old.observed_generation) == (
+        text.truth.value,
+        text.reason,
+        message,
+        generation,
+    ):
+        return old
     return Condition(
         type=text.type,
         status=text.truth.value,

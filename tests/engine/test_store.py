@@ -77,6 +77,14 @@ def test_versions_compare_as_numbers_and_not_as_text():
     assert store.put(vm(version=10, status={"seen": "new"})).what == What.STATUS
 
 
+def test_the_version_that_is_held_can_be_asked_for_by_name():
+    store = Store()
+    store.put(vm(version=9))
+    store.put(vm(version=10, status={"seen": "new"}))
+
+    assert store.version("VM", "a", "web") == 10
+
+
 def test_a_recreated_object_replaces_the_old_one_of_its_name():
     store = Store()
     store.put(vm(uid="old", version=5))
@@ -110,6 +118,7 @@ def test_a_deleted_object_is_gone_from_every_way_to_it():
     assert store.drop("VM", "uid-web") == Change(ObjectKey("VM", "a", "web"), "uid-web", What.GONE)
     assert store.get("VM", "a", "web") is None
     assert store.get_by_uid("VM", "uid-web") is None
+    assert store.version("VM", "a", "web") is None
     assert store.keys("VM") == []
     assert [*store.all("VM"), *store.in_namespace("VM", "a"), *store.by_index("VM", "owner", "x")] == []
 

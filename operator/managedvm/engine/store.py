@@ -156,6 +156,11 @@ class Store:
         held = self._by_key(ObjectKey(kind, namespace, name))
         return orjson.loads(held.body) if held else None
 
+    def version(self, kind: str, namespace: str, name: str) -> int | None:
+        """Return the resourceVersion of the object of this name without parsing it, or None if none is known."""
+        held = self._by_key(ObjectKey(kind, namespace, name))
+        return held.version if held else None
+
     def get_by_uid(self, kind: str, uid: str) -> Object | None:
         """Return the object of this UID, or None if none is known."""
         held = self._held[kind].get(uid)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 
 from managedvm.api.managedvm import OrderInForce, ServiceInForce
 from managedvm.api.order import Order, ServicePackage
@@ -116,8 +117,12 @@ def _package_words(package: ServicePackage | None) -> str:
 
 def services(entitlement: Entitlement) -> tuple[ServiceInForce, ...]:
     """Return the services of the contract in the order of its clauses, and whether each is included now."""
-    level, package = entitlement.level is not None, entitlement.package is not None
-    advanced = entitlement.package is ServicePackage.ADVANCED
+    return _services(entitlement.package, level=entitlement.level is not None)
+
+
+@lru_cache
+def _services(booked: ServicePackage | None, *, level: bool) -> tuple[ServiceInForce, ...]:
+    package, advanced = booked is not None, booked is ServicePackage.ADVANCED
     included = (
         ("Provisioning", Clause.PROVISIONING, package),
         ("Operation", Clause.OPERATION, package),

@@ -1,6 +1,7 @@
 """Maintenance windows of one VM (clause 5.1): the service level's, or those agreed for the VM alone."""
 
 from datetime import time
+from functools import lru_cache
 
 from managedvm.api.base import WeeklyHours as ApiWeeklyHours
 from managedvm.api.managedvm import MaintenanceAgreement
@@ -16,6 +17,7 @@ def weekly_hours(hours: ApiWeeklyHours) -> WeeklyHours:
     return WeeklyHours(days=days, start=time.fromisoformat(hours.start), end=time.fromisoformat(hours.end))
 
 
+@lru_cache(maxsize=256)  # most VMs have the windows of their service level
 def maintenance_calendar(level: Maintenance, agreement: MaintenanceAgreement) -> Calendar | None:
     """Return the maintenance windows that apply to a VM, or None when none are agreed.
 

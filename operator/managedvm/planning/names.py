@@ -6,6 +6,7 @@ Kubernetes object: a re-created ManagedVM or a restored cluster is no new custom
 
 import base64
 import hashlib
+from functools import lru_cache
 
 from managedvm.api.base import OPERATOR_RECORD_PREFIX
 from managedvm.api.changerequest import RequestKind
@@ -20,6 +21,7 @@ def _digest(*parts: str) -> str:
     return base64.b32encode(hashlib.sha256(text.encode()).digest()).decode().lower()[:_LENGTH]
 
 
+@lru_cache(maxsize=256)  # a pass asks for the same name several times
 def claim_name(vcenter_uuid: str, instance_uuid: str) -> str:
     """Return the name of the VMClaim of a VM."""
     return f"vm-{_digest(vcenter_uuid, instance_uuid)}"

@@ -2,6 +2,7 @@
 
 import re
 from fractions import Fraction
+from functools import lru_cache
 from typing import Final
 
 MEBIBYTE: Final = 1 << 20
@@ -20,6 +21,7 @@ class NotASizeError(ValueError):
     """The text is no size, or not one of whole units; the message names it."""
 
 
+@lru_cache(maxsize=1024)  # ten thousand VMs have a few sizes
 def parse_bytes(text: str) -> int:
     """Return the number of bytes of a quantity such as ``8Gi``, ``1.5Gi``, ``500M``, ``2e9`` or ``1048576``.
 

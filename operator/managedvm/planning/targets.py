@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
+from functools import lru_cache
 
 from managedvm.api.managedvm import Disk, Resources, ResourceValues
 from managedvm.planning.clauses import Clause
@@ -137,9 +138,15 @@ def noted_baseline(vm: VirtualMachine) -> Baseline | None:
 
     A clone carries the notes of the VM that it was made from, so the note says whose it is.
     """
-    stamp, _, rest = vm.notes.get(BASELINE_NOTE, "").partition(" ")
+    note = vm.notes.get(BASELINE_NOTE)
+    return _read_baseline(note, vm.instance_uuid) if note is not None else None
+
+
+@lru_cache(maxsize=256)  # a pass asks several times
+def _read_baseline(note: str, instance_uuid: str) -> Baseline | None:
+    stamp, _, rest = note.partition(" ")
     owner, _, size = rest.partition(" ")
-    if owner != vm.instance_uuid:
+    if owner != instance_uuid:
         return None
     try:
         return Baseline(ResourceValues.model_validate_json(size), as_utc(datetime.fromisoformat(stamp)))

@@ -78,7 +78,7 @@ class View(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Parsed:
-    version: str
+    version: int
     model: Resource
 
 
@@ -292,10 +292,14 @@ class Observer:
         )
 
     def _missing_policies(self) -> tuple[str, ...]:
-        missing: set[str] = set()
-        for kind, names in REQUIRED_BINDINGS.items():
-            missing |= names - {key.name for key in self._store.keys(kind)}
-        return tuple(sorted(missing))
+        return tuple(
+            sorted(
+                name
+                for kind, names in REQUIRED_BINDINGS.items()
+                for name in names
+                if self._store.version(kind, "", name) is None
+            )
+        )
 
     def _is_ledger(self, namespace: str) -> bool:
         body = self._store.get("Namespace", "", namespace)
@@ -309,15 +313,15 @@ class Observer:
 
     def _one(self, model: type[R], name: str, namespace: str = "") -> R | None:
         """Return an object of the catalogue, parsed once per version: many VMs ask for the same few."""
-        kind = model.KIND.kind
-        body = self._store.get(kind, namespace, name)
-        if body is None:
-            return None
-        version = body["metadata"]["resourceVersion"]
-        held = self._catalogue.get((kind, namespace, name))
-        if held is None or held.version != version or not isinstance(held.model, model):
-            held = _Parsed(version, model.of(body))
-            self._catalogue[kind, namespace, name] = held
+        key = (model.KIND.kind, namespace, name)
+        version = self._store.version(*key)
+        held = self._catalogue.get(key)
+        if held is None or held.version != version:
+            body = self._store.get(*key)
+            if body is None or version is None:
+                self._catalogue.pop(key, None)
+                return None
+            held = self._catalogue[key] = _Parsed(version, model.of(body))
         return held.model if isinstance(held.model, model) else None
 
 
