@@ -105,7 +105,6 @@ class Party:
 
     stage: Stage
     namespace: str
-    managed: list["Managed"] = field(default_factory=list)
     machines: set[str] = field(default_factory=set)
     levels: list[dict[str, Any]] = field(default_factory=list)
 
@@ -157,7 +156,6 @@ class Party:
         made = Managed(self, name, f"{self.namespace}/{name}")
         answer = self.stage.api.create(body)
         assert_done(answer)
-        self.managed.append(made)
         return made
 
     def vm(self, name: str = "web-01", machine: dict[str, Any] | None = None, **spec: Any) -> "Managed":
@@ -191,8 +189,9 @@ class Party:
     def close(self) -> None:
         """Take everything away again, records too, as only an administrator can."""
         here, api = {"namespace": self.namespace}, self.stage.api
-        for vm in self.managed:
-            api.patch(vm.named, {"spec": {"deletionProtection": False}})
+        for vm in api.list({"kind": "ManagedVM", "metadata": here}):
+            if vm["spec"]["deletionProtection"]:
+                assert_done(api.patch({"kind": "ManagedVM", **vm}, {"spec": {"deletionProtection": False}}))
         for kind in ("ManagedVM", "ChangeRequest", "WorkEntry", "CustomerContacts"):
             assert_done(api.delete_all({"kind": kind, "metadata": here}))
         self.revoke()

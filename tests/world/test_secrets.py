@@ -1,0 +1,97 @@
+"""A password is in its Secret and nowhere else: not in a log at DEBUG, an Event, a status or a metric."""
+
+import base64
+import json
+import secrets
+import urllib.parse
+import urllib.request
+import uuid
+from xml.sax.saxutils import escape
+
+import pytest
+
+from lab import wait_until
+from lab.install import NAMESPACE
+from managedvm.api.kinds import KINDS
+from tests.api.bodies import custom
+from tests.api.server import assert_done
+from tests.world.stage import PATIENCE, Stage, keep_credentials
+
+pytestmark = pytest.mark.lab
+
+NASTY = "<&>\"'\\é%20 "
+"""What is written differently in XML, JSON, URLs and Python."""
+
+CANARY = f"canary-{secrets.token_hex(8)}-{NASTY}-{secrets.token_hex(4)}"
+
+
+def shapes(secret):
+    """Return the secret in every form in which it could get out."""
+    raw = secret.encode()
+    return {
+        raw,
+        json.dumps(secret)[1:-1].encode(),
+        repr(secret)[1:-1].encode(),
+        escape(secret).encode(),
+        escape(secret, {'"': "&quot;", "'": "&apos;"}).encode(),
+        urllib.parse.quote(secret).encode(),
+        base64.b64encode(raw),
+    }
+
+
+def everything_told(stage, replica):
+    """Return all that the operator has said to anybody, by where it was said."""
+    metrics = f"http://127.0.0.1:{replica.health_port}/metrics"
+    with urllib.request.urlopen(metrics, timeout=10) as answer:
+        told = {"metrics": answer.read()}
+    told["log"] = replica.log.read_bytes()
+    events = stage.api.ask("GET", "/apis/events.k8s.io/v1/events")
+    assert_done(events)
+    told["events"] = json.dumps(events.body, ensure_ascii=False).encode()
+    for kind in KINDS:
+        found = stage.api.list(custom(kind.KIND.kind, "", None, {}))
+        told[kind.KIND.plural] = json.dumps(found, ensure_ascii=False).encode()
+    return told
+
+
+@pytest.fixture
+def strange(stage, kube, simulator):
+    """A vCenter whose Secret holds a password that is wrong, and easily mangled; and a way to write another."""
+    name = f"vcenter-{uuid.uuid4().hex[:8]}"
+
+    def write(password):
+        keep_credentials(kube, name, simulator, password=password, username=f"user-of-{name}")
+
+    write(CANARY)
+    server = {"server": f"127.0.0.1:{simulator.port}", "credentialsSecretRef": {"name": name}}
+    body = custom("VCenter", name, None, {**server, "maximumMode": "Enforce", "grants": []})
+    assert_done(stage.api.create(body))
+    yield Stage(stage.api, simulator.admin, name), write
+    assert_done(stage.api.delete(body))
+    kube.delete("secret", name, namespace=NAMESPACE)
+
+
+def test_no_password_is_told_whatever_goes_wrong(party, strange, replica, lab):
+    refused, write = strange
+    refused.until("Connected", status="False", reason="InvalidCredentials")
+    vm = party.vm(vm={"vCenterRef": {"name": refused.name}, "inventoryPath": "/Berlin/vm/kunde-a/web-01"})
+    vm.until("VMFound", status="Unknown", reason="VCenterUnreachable")
+    refused.vcenter.fault("drop-response", method="Login", count=1)
+    write(f"{CANARY}-2")
+    party.stage.vcenter.fault("expire-sessions")
+    party.vm("web-02").settled()
+    for words in ("did not answer", "refuses the password"):
+        wait_until(lambda said=words: says(refused, said), words, seconds=PATIENCE, every=0.01)
+
+    told = everything_told(party.stage, replica)
+
+    assert b'"level": "DEBUG"' in told["log"], "the operator does not log at DEBUG, so this proves little"
+    for place in ("log", "events", "vcenters", "managedvms"):
+        assert f"user-of-{refused.name}".encode() in told[place], f"nothing was said in {place}"
+    for secret in (CANARY, lab.vcenter_password):
+        out = {place for place, text in told.items() for shape in shapes(secret) if shape in text}
+        assert out == set()
+
+
+def says(vcenter, words):
+    return words in json.dumps(vcenter.object()["status"])

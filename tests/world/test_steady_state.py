@@ -1,0 +1,108 @@
+"""Where nothing changes nothing is written and nothing is read of a single VM, also by an operator that was restarted."""
+
+import re
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from lab import operator, wait_until
+from managedvm.api.kinds import KINDS
+from tests.api.bodies import custom
+from tests.world.stage import PATIENCE, condition
+
+pytestmark = pytest.mark.lab
+
+FLEET = 50
+QUIET = 2
+"""Drift passes of every VM during which nothing may be written."""
+
+
+def passes(replica):
+    """Return how many passes of ManagedVMs have ended, and how many of them ended in any trouble."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{replica.health_port}/metrics", timeout=10) as answer:
+        lines = answer.read().decode().splitlines()
+    found = [
+        re.match(r'managedvm_passes_total\{kind="ManagedVM",result="(\w+)"\} (.*)', line) for line in lines
+    ]
+    counts = {match[1]: float(match[2]) for match in found if match}
+    return sum(counts.values()), sum(counts.values()) - counts.get("Settled", 0)
+
+
+def versions(stage):
+    """Return the resourceVersion of every object of ours by its UID."""
+    kinds = (custom(kind.KIND.kind, "", None, {}) for kind in KINDS)
+    return {
+        body["metadata"]["uid"]: body["metadata"]["resourceVersion"]
+        for kind in kinds
+        for body in stage.api.list(kind)
+    }
+
+
+@pytest.fixture(scope="module")
+def fleet(stage):
+    """Many VMs under contract, all as promised."""
+    party = stage.party()
+    names = [f"vm-{number:03}" for number in range(FLEET)]
+    with ThreadPoolExecutor(8) as hands:
+        list(hands.map(party.vm, names))
+
+    def ready():
+        found = stage.api.list({"kind": "ManagedVM", "metadata": {"namespace": party.namespace}})
+        said = [condition(body, "Ready") for body in found]
+        return len(said) == FLEET and all(one and one["status"] == "True" for one in said)
+
+    wait_until(ready, f"{FLEET} VMs to be Ready", seconds=3 * PATIENCE)
+    yield party
+    party.close()
+
+
+def quiet(stage, replica, audit, kube):
+    """Let drift passes go by and return what was written, changed and read meanwhile."""
+    audit.settle(kube)
+    mark, before = audit.mark(), versions(stage)
+    stage.vcenter.reset_calls()
+    begun, _ = passes(replica)
+    wait_until(
+        lambda: passes(replica)[0] >= begun + QUIET * FLEET, "drift passes", seconds=3 * PATIENCE, every=0.5
+    )
+    audit.settle(kube)
+    writes = {
+        (entry.verb, entry.resource, entry.name)
+        for entry in audit.entries(mark, user=operator.USER)
+        if entry.mutating and entry.resource != "leases" and entry.real_user == operator.USER
+    }
+    after = versions(stage)
+    calls = stage.vcenter.calls()
+    return {
+        "writes": writes,
+        "changed": {uid for uid in before.keys() | after.keys() if before.get(uid) != after.get(uid)},
+        "reads of single VMs": calls["vmReads"],
+        "done in vCenter": calls["mutations"],
+    }
+
+
+NOTHING = {"writes": set(), "changed": set(), "reads of single VMs": 0, "done in vCenter": []}
+
+
+@pytest.mark.usefixtures("fleet")
+def test_a_steady_state_costs_no_write_and_no_read_of_a_vm(stage, replica, audit, kube):
+    assert quiet(stage, replica, audit, kube) == NOTHING
+
+
+@pytest.mark.usefixtures("fleet")
+def test_a_restart_costs_no_write_and_no_read_of_a_vm(stage, replica, audit, kube):
+    replica.stop()
+    audit.settle(kube)
+    mark, before = audit.mark(), versions(stage)
+    stage.vcenter.reset_calls()
+    replica.start()
+    wait_until(lambda: passes(replica)[0] >= FLEET, "a pass of each VM", seconds=3 * PATIENCE, every=0.2)
+
+    assert stage.vcenter.calls()["vmReads"] == 0
+    assert stage.vcenter.calls()["mutations"] == []
+    audit.settle(kube)
+    written = [e for e in audit.entries(mark, user=operator.USER) if e.mutating and e.resource != "leases"]
+    assert [(e.verb, e.resource, e.name) for e in written if e.real_user == operator.USER] == []
+    assert versions(stage) == before
+    assert passes(replica)[1] == 0
