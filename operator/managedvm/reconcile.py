@@ -174,9 +174,14 @@ class Reconciler:
         if ObjectKey(VM, request.metadata.namespace, request.spec.managed_vm_ref.name) in self._acting:
             return Verdict(next_check=now + SETTLE)  # what is being sent for it is not to be seen yet
         observed = await self._observer.request(request, now)
+        started = requests.start_orphan(request, observed, now)
+        if started is not None:
+            vsphere = self._vsphere_of(self._observer.vcenter_of(request) or "")
+            await apply((started,), self._hands(vsphere, now))
+            return Verdict(next_check=now + SETTLE)
         action = requests.plan(request, observed, now)
-        if action is not None:
-            await apply((action,), self._hands(None, now))
+        actions = (action,) if action is not None else requests.bill_orphan(request, observed, now)
+        await apply(actions, self._hands(None, now))
         return Verdict(
             next_check=now + LOOK_AGAIN if isinstance(observed.has_taken_effect, Unknown) else None
         )

@@ -31,6 +31,12 @@ class Budget(Generic[K]):
         self._limit = limit
         self._slots: dict[K, _Slots] = {}
 
+    def resize(self, limit: int) -> None:
+        """Allow another number of slots from now on; a key in use keeps its number until nobody uses it."""
+        if limit < 1:
+            raise ValueError(f"a budget of {limit} would let nobody through for ever")
+        self._limit = limit
+
     @asynccontextmanager
     async def slot(self, key: K) -> AsyncIterator[None]:
         """Hold one slot of the key within the block, waiting in order until one is free."""

@@ -32,6 +32,7 @@ class Case:
 
     `task` is the latest reconfiguration that vCenter knows of, also one that an earlier process of ours started, or one
     whose start was never answered; Unknown where that could not be read.
+    `may_record` holds in Observe mode and while suspended too: what has taken effect is recorded.
     `settled` is the id of the order slip that has nothing left to order.
     """
 
@@ -48,6 +49,7 @@ class Case:
     task: TaskFacts | Unknown | None
     may_act: bool
     now: datetime
+    may_record: bool = True
     settled: str | None = None
 
     @property

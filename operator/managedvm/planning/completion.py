@@ -3,20 +3,23 @@
 What was sent to vCenter is done and billed, whatever the YAML says by now. What was not sent is never billed.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from managedvm.api.changerequest import ChangeRequest, RequestKind, RequestState
 from managedvm.planning.actions import AdvanceRequest, RecordWork
 from managedvm.planning.case import Case, Job, advance, aspect_of, moved_on, recorded, was_asked
 from managedvm.planning.clauses import Clause
 from managedvm.planning.findings import Aspect, Finding, Reason, fails, holds
-from managedvm.planning.money import NoRateError
-from managedvm.planning.observed import TaskFacts, TaskState
+from managedvm.planning.money import NoRateError, PriceBook
+from managedvm.planning.observed import TaskFacts, TaskState, Unknown
 from managedvm.planning.plan import Part, earliest
 from managedvm.planning.records import advanced, assess, automated_charge, work_entry
-from managedvm.planning.targets import note_key
+from managedvm.planning.targets import found_value, note_key
 
 _EFFORT = Clause.CHANGE_BY_EFFORT
+
+CLOCKS_DIFFER = timedelta(minutes=1)
+"""How far vCenter's clock may be ahead of ours before its times are not believed."""
 
 
 def has_taken_effect(case: Case, request: ChangeRequest) -> bool:
@@ -26,53 +29,87 @@ def has_taken_effect(case: Case, request: ChangeRequest) -> bool:
 
 
 def complete(case: Case, request: ChangeRequest) -> Part:
-    """Return how a change that has taken effect is recorded: the work with its price, then the request as done."""
-    change = request.spec.change
-    activity = f"{change.aspect} set to {change.after}" if change else "Configuration changed"
-    if not case.may_act:
-        return frozen(f"{activity}: request {request.metadata.name} is carried out and still to be billed")
-    task = _own_task(case, request)
-    begin, end = (task.begin or task.queued_at, task.end or case.now) if task else (case.now, case.now)
-    if task is None:
-        activity += "; vCenter no longer tells when"
-    if case.prices is None:
-        return _not_billable(case, request, "its price list is gone. Restore it")
-    try:
-        charge = automated_charge(case.prices, begin, end)
-    except NoRateError as error:
-        return _not_billable(case, request, f"{error}. Add a rate")
-    entry = RecordWork(
-        work_entry(request, activity, begin=begin, end=end, task=task, charge=charge),
-        _EFFORT,
-    )
-    status = advanced(
-        request.status,
-        RequestState.DONE,
-        assessment=request.status.assessment or assess(RequestKind.CONFIGURATION_CHANGE, case.now),
-        completed_at=case.now,
-    )
-    message = f"{activity}; {charge.amount} {charge.currency} for {charge.to_json()['counted']}"
-    done = moved_on(request, status, holds(Aspect.SUCCEEDED, Reason.DONE, message, _EFFORT), _EFFORT)
+    """Return how a change that has taken effect is recorded: the work with its price, then the request as done.
+
+    That is recorded in Observe mode and while suspended too: what was sent is done, and no switch takes a bill back.
+    """
+    if not case.may_record:
+        return _not_billed(
+            case, request, "nothing may be recorded here now; see ChangesPermitted and Claimed"
+        )
+    if not _is_plausible(case, request):
+        return _not_billed(
+            case, request, "the VM has another value, and no task of ours is known. Somebody must look"
+        )
+    billed = closing(request, _own_task(case, request), case.prices, case.now)
+    if isinstance(billed, str):
+        return _not_billed(case, request, billed)
     progress = fails(
         Aspect.RESOURCES_AS_AGREED,
         Reason.CHANGE_IN_PROGRESS,
-        f"{activity}; the record is being closed",
+        f"{_activity(request)}; the record is being closed",
         _EFFORT,
     )
-    return Part(findings=(progress,), actions=(entry, done))
+    return Part(findings=(progress,), actions=billed)
+
+
+def closing(
+    request: ChangeRequest, task: TaskFacts | None, prices: PriceBook | None, now: datetime
+) -> tuple[RecordWork, AdvanceRequest] | str:
+    """Return the actions that bill and close a request that has taken effect, or in words why that cannot be done."""
+    activity = _activity(request)
+    begin, end = (task.begin or task.queued_at, task.end or now) if task else (now, now)
+    if task is None:
+        activity += "; vCenter no longer tells when"
+    if prices is None:
+        return "its price list is gone. Restore it"
+    try:
+        charge = automated_charge(prices, begin, end)
+    except NoRateError as error:
+        return f"{error}. Add a rate"
+    entry = work_entry(request, activity, begin=begin, end=end, task=task, charge=charge)
+    status = advanced(
+        request.status,
+        RequestState.DONE,
+        assessment=request.status.assessment or assess(RequestKind.CONFIGURATION_CHANGE, now),
+        completed_at=now,
+    )
+    message = f"{activity}; {charge.amount} {charge.currency} for {charge.to_json()['counted']}"
+    done = moved_on(request, status, holds(Aspect.SUCCEEDED, Reason.DONE, message, _EFFORT), _EFFORT)
+    return RecordWork(entry, _EFFORT), done
+
+
+def _activity(request: ChangeRequest) -> str:
+    change = request.spec.change
+    return f"{change.aspect} set to {change.after}" if change else "Configuration changed"
+
+
+def is_task_of(task: TaskFacts | Unknown | None, request: ChangeRequest, now: datetime) -> bool:
+    """Return whether a task can be the one that made the change: it succeeded, and not before it was asked for.
+
+    Its times are vCenter's: a clock that runs ahead would bill at a rate that is not valid yet.
+    """
+    asked_at = request.metadata.creation_timestamp
+    if not isinstance(task, TaskFacts) or task.state is not TaskState.SUCCESS or task.end is None:
+        return False
+    return (asked_at is None or asked_at <= task.end) and task.end <= now + CLOCKS_DIFFER
 
 
 def _own_task(case: Case, request: ChangeRequest) -> TaskFacts | None:
-    """Return the task that made the change, if vCenter still tells: not one that was over before it was asked for."""
-    task, asked_at = case.task, request.metadata.creation_timestamp
-    if not isinstance(task, TaskFacts) or task.state is not TaskState.SUCCESS or task.end is None:
-        return None
-    return task if asked_at is None or asked_at <= task.end else None
+    task = case.task
+    return task if isinstance(task, TaskFacts) and is_task_of(task, request, case.now) else None
 
 
-def _not_billable(case: Case, request: ChangeRequest, why: str) -> Part:
-    words = f"Request {request.metadata.name} is carried out and cannot be billed: {why}"
-    finding = fails(Aspect.RESOURCES_AS_AGREED, Reason.PRICE_UNKNOWN, words, Clause.OPTIONAL_SERVICES)
+def _is_plausible(case: Case, request: ChangeRequest) -> bool:
+    """Return whether the mark at the VM can be ours: who may edit a VM could write it without any change."""
+    change = request.spec.change
+    found = found_value(case.vm.spec.resources, case.facts, change.aspect) if change else None
+    return found is None or change is None or found == change.after or _own_task(case, request) is not None
+
+
+def _not_billed(case: Case, request: ChangeRequest, why: str) -> Part:
+    words = f"{_activity(request)} by request {request.metadata.name}, and it cannot be billed: {why}"
+    finding = fails(Aspect.RESOURCES_AS_AGREED, Reason.NOT_BILLED, words, Clause.OPTIONAL_SERVICES)
     return Part(findings=(finding,), next_check=next_price(case))
 
 

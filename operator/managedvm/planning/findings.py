@@ -208,6 +208,11 @@ class Reason(Enum):
     )
     REQUEST_HELD = ("RequestHeld", Effect.STALLED, "The requester may not order for this customer.")
     PRICE_UNKNOWN = ("PriceUnknown", Effect.STALLED, "No price is valid for work that must be billed.")
+    NOT_BILLED = (
+        "NotBilled",
+        Effect.STALLED,
+        "A change has taken effect and cannot be billed as it stands.",
+    )
     NO_ACTIVE_PACKAGE = (
         "NoActiveServicePackage",
         Effect.STALLED,

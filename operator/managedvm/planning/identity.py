@@ -20,12 +20,13 @@ from managedvm.planning.observed import Unknown, VirtualMachine
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """What a healthy inventory answers about one ManagedVM."""
+    """What a healthy inventory answers about one ManagedVM; `expected_vcenter` is who the VCenter was before."""
 
     vcenter_uuid: str
     by_uuid: VirtualMachine | None
     at_path: VirtualMachine | None
     path_is_ambiguous: bool = False
+    expected_vcenter: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +83,9 @@ def identify(
             f"VCenter {name}: {sight.reason}; nothing is concluded and nothing is done until it answers",
             Clause.AS_ORDERED,
         )
-    if sticky is not None and sticky.vcenter_uuid != sight.vcenter_uuid:
-        return _changed(
-            f"VCenter {name} is another vCenter now ({sight.vcenter_uuid} instead of {sticky.vcenter_uuid})"
-        )
+    expected = sticky.vcenter_uuid if sticky is not None else sight.expected_vcenter
+    if expected is not None and expected != sight.vcenter_uuid:
+        return _changed(f"VCenter {name} is another vCenter now ({sight.vcenter_uuid} instead of {expected})")
     named = identity.instance_uuid
     if sticky is not None and named is not None and named != sticky.instance_uuid:
         return _changed(f"spec.vm names VM {named}, and this ManagedVM has VM {sticky.instance_uuid}")

@@ -21,6 +21,7 @@ from managedvm.planning import availability
 from managedvm.planning.actions import Action, PowerOn, Reconfigure, ShutDownGuest
 from managedvm.planning.case import Case
 from managedvm.planning.clauses import Clause
+from managedvm.planning.completion import complete, has_taken_effect
 from managedvm.planning.configuration import settled_slip
 from managedvm.planning.entitlement import Entitlement, entitle, services, shown
 from managedvm.planning.execution import execute_initial, resize
@@ -88,14 +89,6 @@ def effective_mode(vm: ManagedVM, vcenter: VCenterSpec | None) -> Mode:
 
 def plan(vm: ManagedVM, observed: Observed, now: datetime) -> Plan:
     """Return what to do for one ManagedVM at `now`."""
-    if vm.spec.suspend:
-        finding = fails(
-            Aspect.CHANGES_PERMITTED,
-            Reason.SUSPENDED,
-            "spec.suspend is true: nothing is decided",
-            Clause.AS_ORDERED,
-        )
-        return Plan((), (finding,), vm.status, None)
     entitlement = entitle(vm.spec.orders, observed.levels.get, now)
     mode = effective_mode(vm, observed.vcenter)
     status = ManagedVMStatus(
@@ -108,11 +101,67 @@ def plan(vm: ManagedVM, observed: Observed, now: datetime) -> Plan:
         high_availability=vm.status.high_availability,
     )
     permitted = permission(vm, observed, mode)
+    if vm.spec.suspend:
+        return _suspended(vm, observed, entitlement, permitted, now)
     base = Part(findings=(*entitlement.findings, permitted), next_check=entitlement.next_check)
     found = identify(vm.spec.vm, sticky_identity(vm, observed.own_claim), observed.sight)
     if isinstance(found, Finding):
         return _plan(joined((base, Part(findings=(found,)))), status)
     return _plan_for(vm, observed, entitlement, found, (base, permitted, status), now=now)
+
+
+def _suspended(
+    vm: ManagedVM, observed: Observed, entitlement: Entitlement, permitted: Finding, now: datetime
+) -> Plan:
+    """Return the plan of a ManagedVM for which nothing is decided; what has taken effect before is still recorded."""
+    finding = fails(
+        Aspect.CHANGES_PERMITTED,
+        Reason.SUSPENDED,
+        "spec.suspend is true: nothing is decided. What was sent before is still recorded and billed",
+        Clause.AS_ORDERED,
+    )
+    found = identify(vm.spec.vm, sticky_identity(vm, observed.own_claim), observed.sight)
+    if isinstance(found, Finding) or observed.own_claim is None or observed.customer is None:
+        return Plan((), (finding,), vm.status, None)
+    case = _case(vm, observed, entitlement, found, observed.customer, (False, may_record(permitted)), now)
+    closed = joined(complete(case, r) for r in case.open_requests if has_taken_effect(case, r))
+    return Plan(closed.actions, (finding,), vm.status, closed.next_check)
+
+
+def may_record(permitted: Finding) -> bool:
+    """Return whether records may be written: Observe mode leaves vCenter alone, not a bill for what was done."""
+    return permitted.reason in (Reason.PERMITTED, Reason.OBSERVE_ONLY)
+
+
+def _case(  # noqa: PLR0917 - private, and all of it decides
+    vm: ManagedVM,
+    observed: Observed,
+    entitlement: Entitlement,
+    found: Identified,
+    customer: CustomerSpec,
+    rights: tuple[bool, bool],
+    now: datetime,
+) -> Case:
+    """Return the case of the VM's size; `rights` are to act and to record."""
+    level, before = entitlement.level, vm.status.configuration
+    may_act, records = rights
+    return Case(
+        vm=vm,
+        facts=found.facts,
+        vcenter_uuid=found.vcenter_uuid,
+        claim=found.claim,
+        entitlement=entitlement,
+        windows=maintenance_calendar(level.maintenance, vm.spec.maintenance) if level else None,
+        requests={n: r for n, r in observed.requests.items() if r.spec.vm == found.identity},
+        requesters=observed.requesters,
+        policy=customer.requests,
+        prices=observed.prices,
+        task=observed.task,
+        may_act=may_act,
+        may_record=records,
+        now=now,
+        settled=before.settled_change if before else None,
+    )
 
 
 def _plan_for(
@@ -159,7 +208,8 @@ def _plan_for(
                 availability.plan_restarts(restarts, entitlement.level.high_availability),
             )
             changes["high_availability"] = restarts.status
-        size, configuration = _size(vm, observed, entitlement, found, enforce=enforce, now=now)
+        rights = (enforce, may_record(permitted) and claimed.reason is Reason.CLAIM_HELD)
+        size, configuration = _size(vm, observed, entitlement, found, rights=rights, now=now)
         parts.append(size)
         changes["configuration"] = configuration
     return _plan(joined(parts), status.model_copy(update=changes))
@@ -222,29 +272,14 @@ def _size(
     entitlement: Entitlement,
     found: Identified,
     *,
-    enforce: bool,
+    rights: tuple[bool, bool],
     now: datetime,
 ) -> tuple[Part, ConfigurationStatus | None]:
     """Return what is done about the size of the VM, and what status shows of it."""
     facts, level, before = found.facts, entitlement.level, vm.status.configuration
     if observed.customer is None:
         return Part(), before
-    case = Case(
-        vm=vm,
-        facts=facts,
-        vcenter_uuid=found.vcenter_uuid,
-        claim=found.claim,
-        entitlement=entitlement,
-        windows=maintenance_calendar(level.maintenance, vm.spec.maintenance) if level else None,
-        requests={n: r for n, r in observed.requests.items() if r.spec.vm == found.identity},
-        requesters=observed.requesters,
-        policy=observed.customer.requests,
-        prices=observed.prices,
-        task=observed.task,
-        may_act=enforce,
-        now=now,
-        settled=before.settled_change if before else None,
-    )
+    case = _case(vm, observed, entitlement, found, observed.customer, rights, now)
     if level is None:
         # Nothing new is done, but what was begun is brought to its end: the VM started again, the work recorded.
         return resize(case, ()), before

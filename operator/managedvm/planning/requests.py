@@ -12,14 +12,15 @@ from managedvm.api.changerequest import (
 )
 from managedvm.api.customer import Requests
 from managedvm.api.customercontacts import Requester
-from managedvm.planning.actions import AdvanceRequest
+from managedvm.planning.actions import AdvanceRequest, PowerOn, RecordWork
 from managedvm.planning.authority import authority
 from managedvm.planning.case import moved_on, was_asked
 from managedvm.planning.clauses import Clause
-from managedvm.planning.completion import withdrawal
+from managedvm.planning.completion import closing, is_task_of, withdrawal
 from managedvm.planning.entitlement import Entitlement
 from managedvm.planning.findings import Aspect, Reason, fails, unknown
-from managedvm.planning.observed import Unknown
+from managedvm.planning.money import PriceBook
+from managedvm.planning.observed import PowerState, TaskFacts, Unknown, VirtualMachine
 from managedvm.planning.records import advanced, assess
 from managedvm.planning.wallclock import shown
 
@@ -31,6 +32,8 @@ class ObservedRequest:
     `identity` is the VM that its ManagedVM holds the claim to, `entitlement` what that ManagedVM's orders gave when
     the request was made; both are None when there is no such ManagedVM. `has_taken_effect` tells that the VM carries
     the mark of this request, whatever became of its ManagedVM; Unknown while nobody can see that, or it may still come.
+    `prices` and `task` are read only where there is work to bill without a ManagedVM; `orphan` is the VM of a request
+    without a ManagedVM, unless another one has claimed it.
     """
 
     exists: bool
@@ -39,6 +42,39 @@ class ObservedRequest:
     requesters: tuple[Requester, ...]
     policy: Requests
     has_taken_effect: bool | Unknown
+    prices: PriceBook | None = None
+    task: TaskFacts | Unknown | None = None
+    orphan: VirtualMachine | None = None
+
+
+def start_orphan(request: ChangeRequest, observed: ObservedRequest, now: datetime) -> PowerOn | None:
+    """Return the act that starts a VM which we have shut down for a request whose ManagedVM is gone since.
+
+    What was begun is brought to its end, also where nothing new may be done; after the slot a person decides.
+    """
+    vm, status = observed.orphan, request.status
+    is_ours = vm is not None and was_asked(status) and status.slot is not None and now < status.slot.end
+    if observed.exists or vm is None or not is_ours or status.state in FINAL_STATES:
+        return None
+    is_busy = vm.task is not None and vm.task.is_running
+    return PowerOn(vm.moref) if vm.power is PowerState.OFF and not is_busy else None
+
+
+def bill_orphan(
+    request: ChangeRequest, observed: ObservedRequest, now: datetime
+) -> tuple[RecordWork | AdvanceRequest, ...]:
+    """Return how the work on a request is billed whose ManagedVM is gone: what was sent is done and billed."""
+    is_open = request.status.state not in FINAL_STATES and request.spec.origin is RecordOrigin.OPERATOR
+    if not is_open or observed.exists or observed.has_taken_effect is not True:
+        return ()
+    task = observed.task
+    own = task if isinstance(task, TaskFacts) and is_task_of(task, request, now) else None
+    billed = closing(request, own, observed.prices, now)
+    if not isinstance(billed, str):
+        return billed
+    words = f"The change has taken effect, its ManagedVM is gone, and it cannot be billed: {billed}"
+    finding = unknown(Aspect.SUCCEEDED, Reason.NOT_BILLED, words, Clause.OPTIONAL_SERVICES)
+    return (moved_on(request, request.status, finding, Clause.OPTIONAL_SERVICES),)
 
 
 def plan(request: ChangeRequest, observed: ObservedRequest, now: datetime) -> AdvanceRequest | None:

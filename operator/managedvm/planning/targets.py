@@ -92,6 +92,20 @@ def targets(resources: Resources | None, vm: VirtualMachine) -> tuple[Target, ..
     return tuple(found)
 
 
+def found_value(resources: Resources | None, vm: VirtualMachine, aspect: str) -> str | None:
+    """Return the value that the VM has of an aspect, as YAML writes it; None where nobody can tell which disk is meant."""
+    unit, _, name = aspect.partition("/")
+    match Unit(unit):
+        case Unit.CPUS:
+            return str(vm.cpus)
+        case Unit.MEMORY:
+            return format_mebibytes(vm.memory_mib)
+        case Unit.DISK:
+            disk = next((d for d in (resources.disks if resources else ()) if d.name == name), None)
+            facts = vm.disks.get(disk.device_node) if disk else None
+            return format_bytes(facts.capacity_bytes) if facts else None
+
+
 def missing_disks(resources: Resources | None, vm: VirtualMachine) -> tuple[Finding, ...]:
     """Return a finding for the agreed disks that the VM does not have."""
     lacking = [d for d in (resources.disks if resources else ()) if d.device_node not in vm.disks]

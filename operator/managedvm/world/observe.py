@@ -152,13 +152,18 @@ class Observer:
             entitlement = entitle(vm.spec.orders, self._levels().get, asked_at)
             customer = self._customer(vm.spec.customer_ref.name)
             policy = customer.requests if customer else policy
+        effect = await self._has_taken_effect(request, now)
+        is_orphan = vm is None and effect is True
         return requests.ObservedRequest(
             exists=vm is not None,
             identity=identity,
             entitlement=entitlement,
             requesters=self._requesters(namespace),
             policy=policy,
-            has_taken_effect=await self._has_taken_effect(request, now),
+            has_taken_effect=effect,
+            prices=self._prices(self._customer_of(namespace)) if is_orphan else None,
+            task=await self._task_of(request) if is_orphan else None,
+            orphan=self._orphan(request) if vm is None else None,
         )
 
     def claim_owner_exists(self, claim: VMClaim) -> bool:
@@ -176,11 +181,13 @@ class Observer:
         sticky = sticky_identity(vm, own)
         uuid = sticky.instance_uuid if sticky else vm.spec.vm.instance_uuid
         path = vm.spec.vm.inventory_path
+        known = self._one(VCenter, vm.spec.vm.v_center_ref.name)
         sight = Sight(
             vcenter_uuid=state.vcenter_uuid,
             by_uuid=link.inventory.vm_by_uuid(uuid) if uuid else None,
             at_path=link.inventory.vm_by_path(path) if path else None,
             path_is_ambiguous=bool(path) and link.inventory.is_ambiguous(path or ""),
+            expected_vcenter=known.status.instance_uuid if known is not None else None,
         )
         unread = link.inventory.unidentified
         if unread and sight.by_uuid is None and sight.at_path is None and not sight.path_is_ambiguous:
@@ -246,6 +253,42 @@ class Observer:
         if task is not None and (task.is_running or now < (task.end or task.queued_at) + SEEN_AFTER):
             return Unknown(f"vCenter is, or just was, at {task.moref}")
         return False
+
+    async def _task_of(self, request: ChangeRequest) -> TaskFacts | Unknown | None:
+        """Return the latest reconfiguration of the VM that a request names."""
+        meant = request.spec.vm
+        link = self._connected(meant.v_center_uuid) if meant else None
+        facts = link.inventory.vm_by_uuid(meant.instance_uuid) if link and meant else None
+        return await link.recent_task(facts.moref, RECONFIGURE) if link and facts else None
+
+    def _orphan(self, request: ChangeRequest) -> VirtualMachine | None:
+        """Return the VM that a request of the operator names, unless a ManagedVM has claimed it meanwhile."""
+        meant = request.spec.vm
+        link = self._connected(meant.v_center_uuid) if meant else None
+        if link is None or meant is None or request.spec.origin is not RecordOrigin.OPERATOR:
+            return None
+        name = claim_name(meant.v_center_uuid, meant.instance_uuid)
+        body = self._store.get("VMClaim", "", name)
+        owner = VMClaim.of(body).spec.owner if body else None
+        of_request = (request.metadata.namespace, request.spec.managed_vm_ref.name)
+        is_free = owner is None or (owner.namespace, owner.name) == of_request
+        return link.inventory.vm_by_uuid(meant.instance_uuid) if is_free else None
+
+    def vcenter_of(self, request: ChangeRequest) -> str | None:
+        """Return the name of the connected VCenter that holds the VM of a request."""
+        meant = request.spec.vm
+        for key in self._store.keys("VCenter"):
+            link = self._view_of(key.name)
+            if meant is not None and link is not None and link is self._connected(meant.v_center_uuid):
+                return key.name
+        return None
+
+    def _customer_of(self, namespace: str) -> CustomerSpec | None:
+        """Return the customer whose VMs are in a namespace, None unless it is just one."""
+        found = [
+            customer.spec for _, customer in self._all(Customer) if namespace in customer.spec.namespaces
+        ]
+        return found[0] if len(found) == 1 else None
 
     def _connected(self, vcenter_uuid: str) -> View | None:
         """Return the view of the vCenter of this identity, None while it cannot be seen."""

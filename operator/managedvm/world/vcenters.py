@@ -52,6 +52,7 @@ class Link:
     def __init__(self, name: str, spec: VCenterSpec, owner: "VCenters") -> None:
         self._name = name
         self.spec = spec
+        self.budget: Budget[str] = Budget(spec.budget.concurrent_tasks)
         self._owner = owner
         self._vsphere: PyVmomiVSphere | None = None
         self._trouble: planning.Trouble | None = None
@@ -136,7 +137,7 @@ class Link:
             may_act=self._owner.may_act,
             on_change=self._on_change,
             now=self._owner.clock,
-            budget=Budget(self.spec.budget.concurrent_tasks),
+            budget=self.budget,
         )
         self._vsphere.start()
 
@@ -241,6 +242,7 @@ class VCenters:
         spec = VCenter.of(body).spec if body is not None else None
         link = self._links.get(name)
         if link is not None and spec is not None and _address(link.spec) == _address(spec):
+            link.budget.resize(spec.budget.concurrent_tasks)
             return
         if link is not None:
             closing = asyncio.create_task(self._links.pop(name).close())
@@ -284,7 +286,7 @@ def _in_short(health: InventoryHealth) -> tuple[type, str]:
 
 
 def _address(spec: VCenterSpec) -> tuple[object, ...]:
-    return spec.server, spec.credentials_secret_ref, spec.tls, spec.budget
+    return spec.server, spec.credentials_secret_ref, spec.tls
 
 
 def _value(secret: Object, key: str) -> str:
