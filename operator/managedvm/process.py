@@ -43,6 +43,9 @@ WATCHED_KINDS = tuple(kind for kind in ENDPOINTS if kind not in ("Secret", "Even
 _INVENTORY_SECONDS = 300.0
 """How long a start waits for vCenters: a pass without their inventory could only say that nobody knows."""
 
+RESYNCED = (VM, VCENTER)
+"""The kinds that are looked at again though nothing changed: what vCenter has refused, it may allow by now."""
+
 _LOST_LEASE, _BUG = 3, 70
 """Exit codes: the Lease was lost, a background task met a bug. Either way a fresh process is the better hope."""
 
@@ -160,7 +163,7 @@ class Operator:
 
     async def _pass(self, key: ObjectKey) -> Verdict:
         verdict = await self._reconciler.reconcile(key)
-        if key.kind != VM or verdict.again is not Again.NO or self.store.get(*key) is None:
+        if key.kind not in RESYNCED or verdict.again is not Again.NO or self.store.get(*key) is None:
             return verdict
         now, interval = utc_now(), timedelta(seconds=self._settings.resync_seconds)
         # Each object has its own beat, so that a restart does not bring all of them at once, for ever.

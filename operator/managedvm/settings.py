@@ -25,7 +25,7 @@ class Settings(BaseModel):
         description="How often the metadata of each kind is listed to find what the watch did not tell.",
     )
     resync_seconds: Annotated[int, Field(ge=10)] = Field(
-        default=600, description="How often each ManagedVM is evaluated although nothing changed."
+        default=600, description="How often each ManagedVM and VCenter is evaluated although nothing changed."
     )
     stop_seconds: Annotated[int, Field(ge=1)] = Field(
         default=20, description="How long passes may run on after a request to stop."

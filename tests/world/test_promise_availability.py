@@ -4,6 +4,7 @@ import pytest
 
 from lab import wait_until
 from managedvm.clock import utc_now
+from managedvm.reconcile import SETTLE
 from tests.api.bodies import order
 from tests.world.stage import PATIENCE
 
@@ -224,3 +225,41 @@ def test_a_streak_ends_after_the_green_time_of_the_level_and_only_when_it_was_gr
     ill.until("RestartsWithinLimit", status="True", reason="NoRestarts")
     party.stage.vcenter.ha_restart(ill.path)
     restarts(ill, 1)
+
+
+CLUSTER_CALL = "ReconfigureComputeResource_Task"
+
+
+def attempts(stage):
+    return sum(call["method"] == CLUSTER_CALL for call in stage.vcenter.calls()["mutations"])
+
+
+def test_a_cluster_that_may_not_be_repaired_is_told_and_repaired_once_it_may(guest_party, elsewhere):
+    elsewhere.allow(clusterSettings="Enforce")
+    vm = guest_party.vm().settled()
+    elsewhere.vcenter.fault("reject", method=CLUSTER_CALL, fault="NoPermission")
+    elsewhere.vcenter.cluster("cluster-1", options={"das.iostatsInterval": "30"})
+    elsewhere.until("ChangesPermitted", status="False", reason="NoPermission")
+    vm.assert_left_alone()
+    elsewhere.vcenter.clear_faults()
+    elsewhere.until("ClustersConfigured", status="True")
+    vm.settled()
+
+
+def test_a_cluster_that_vcenter_does_not_repair_is_told_and_not_tried_again_at_once(guest_party, elsewhere):
+    elsewhere.allow(clusterSettings="Enforce")
+    vm = guest_party.vm().settled()
+    before = attempts(elsewhere)
+    elsewhere.vcenter.fault("fail-task", method=CLUSTER_CALL, fault="InvalidState")
+    elsewhere.vcenter.cluster("cluster-1", options={"das.iostatsInterval": "30"})
+    said = elsewhere.until("ClustersConfigured", status="False", reason="ChangeFailed")
+    assert "InvalidState" in said["message"]
+    grants = elsewhere.object()["spec"]["grants"]
+    end = utc_now() + SETTLE + SETTLE / 2
+    while utc_now() < end:
+        for more in ([{"namespace": "nobody", "folder": "/Berlin/vm/nobody"}], []):
+            elsewhere.allow(grants=[*grants, *more])
+            vm.look_again()
+    assert attempts(elsewhere) == before + 1
+    elsewhere.vcenter.clear_faults()
+    elsewhere.vcenter.cluster("cluster-1", options={"das.iostatsInterval": "120"})
