@@ -182,9 +182,9 @@ class Reconciler:
         action = requests.plan(request, observed, now)
         actions = (action,) if action is not None else requests.bill_orphan(request, observed, now)
         await apply(actions, self._hands(None, now))
-        return Verdict(
-            next_check=now + LOOK_AGAIN if isinstance(observed.has_taken_effect, Unknown) else None
-        )
+        waits = None if observed.exists else requests.may_come_until(request, now)
+        unseen = now + LOOK_AGAIN if isinstance(observed.has_taken_effect, Unknown) else None
+        return Verdict(next_check=earliest((waits, unseen)))
 
     async def _claim(self, body: dict[str, Any], now: datetime) -> Verdict:
         claim = VMClaim.of(body)

@@ -1,5 +1,7 @@
 """Clauses 1 and 4: what becomes of a request that a person wrote, and of the operator's own when its ManagedVM is gone."""
 
+from datetime import timedelta
+
 import pytest
 
 from managedvm.api.changerequest import RequestedVM, RequestState
@@ -8,7 +10,7 @@ from managedvm.api.order import Order
 from managedvm.planning.entitlement import entitle
 from managedvm.planning.findings import Reason, Truth
 from managedvm.planning.observed import Unknown
-from managedvm.planning.requests import ObservedRequest, plan
+from managedvm.planning.requests import MAY_COME_WITHIN, ObservedRequest, plan
 from tests.factories import (
     NOW,
     OTHER_UUID,
@@ -83,8 +85,21 @@ def test_a_request_whose_level_cannot_be_read_waits_and_is_not_refused():
     assert plan(persons_request(), observed(level="unheard-of"), NOW) is None
 
 
-def test_a_request_for_a_managedvm_that_is_not_there_is_refused():
-    assert outcome(persons_request(), observed(**GONE)) == (RequestState.REFUSED, Reason.OUT_OF_SCOPE_VM)
+def test_a_request_for_a_managedvm_that_does_not_come_is_refused():
+    action = plan(persons_request(), observed(**GONE), NOW + MAY_COME_WITHIN)
+    assert action is not None
+    assert (action.after.state, action.finding.reason) == (RequestState.REFUSED, Reason.OUT_OF_SCOPE_VM)
+
+
+def test_a_request_that_was_applied_before_its_managedvm_waits_for_it():
+    assert plan(persons_request(), observed(**GONE), NOW + MAY_COME_WITHIN - timedelta(seconds=1)) is None
+
+
+def test_what_was_documented_as_an_order_stays_one_while_its_managedvm_is_replaced():
+    documented = plan(persons_request(), observed(), NOW)
+    assert documented is not None
+    known = persons_request(status=documented.after.to_json())
+    assert plan(known, observed(**GONE), NOW + timedelta(days=1)) is None
 
 
 def test_a_request_reaches_only_the_vm_of_its_managedvm():

@@ -1,7 +1,7 @@
 """What to do for a ChangeRequest of a person, and for one of the operator whose ManagedVM is gone (clauses 1 and 4)."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from managedvm.api.changerequest import (
     FINAL_STATES,
@@ -23,6 +23,9 @@ from managedvm.planning.money import PriceBook
 from managedvm.planning.observed import PowerState, TaskFacts, Unknown, VirtualMachine
 from managedvm.planning.records import advanced, assess
 from managedvm.planning.wallclock import shown
+
+MAY_COME_WITHIN = timedelta(minutes=5)
+"""How long a request waits for its ManagedVM before it is refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +86,11 @@ def plan(request: ChangeRequest, observed: ObservedRequest, now: datetime) -> Ad
         return None
     if request.spec.origin is RecordOrigin.OPERATOR:
         return _of_operator(request, observed, now)
+    if _is_too_early(request, observed, now):
+        return None
     if not observed.exists or _is_another_vm(request, observed):
         return _refuse(request, Reason.OUT_OF_SCOPE_VM, _out_of_scope(request, observed), now)
     entitlement = observed.entitlement
-    if (request.spec.vm is not None and observed.identity is None) or (
-        entitlement is not None and entitlement.order is not None and entitlement.level is None
-    ):
-        return None  # which VM it is, or what was ordered for it, cannot be told yet: nothing is concluded
     if entitlement is None or entitlement.package is None:
         return _refuse(
             request,
@@ -98,6 +99,22 @@ def plan(request: ChangeRequest, observed: ObservedRequest, now: datetime) -> Ad
             now,
         )
     return _documented(request, observed, now)
+
+
+def _is_too_early(request: ChangeRequest, observed: ObservedRequest, now: datetime) -> bool:
+    """Return whether nothing can be concluded yet: which VM it is, or what was ordered for it, cannot be told."""
+    if not observed.exists:
+        # Git applies in any order, and replaces objects: what was an order once stays one.
+        return request.status.assessment is not None or may_come_until(request, now) is not None
+    entitlement = observed.entitlement
+    is_unread = entitlement is not None and entitlement.order is not None and entitlement.level is None
+    return is_unread or (request.spec.vm is not None and observed.identity is None)
+
+
+def may_come_until(request: ChangeRequest, now: datetime) -> datetime | None:
+    """Return until when the ManagedVM that a request names may still be applied; None when that time is over."""
+    until = (request.metadata.creation_timestamp or now) + MAY_COME_WITHIN
+    return until if now < until else None
 
 
 def _of_operator(request: ChangeRequest, observed: ObservedRequest, now: datetime) -> AdvanceRequest | None:
