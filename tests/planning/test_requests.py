@@ -92,7 +92,10 @@ def test_a_request_for_a_managedvm_that_does_not_come_is_refused():
 
 
 def test_a_request_that_was_applied_before_its_managedvm_waits_for_it():
-    assert plan(persons_request(), observed(**GONE), NOW + MAY_COME_WITHIN - timedelta(seconds=1)) is None
+    action = plan(persons_request(), observed(**GONE), NOW + MAY_COME_WITHIN - timedelta(seconds=1))
+    assert action is not None
+    assert (action.after.state, action.finding.truth) == (RequestState.ORDERED, Truth.UNKNOWN)
+    assert "refused at 2026-11-23T12:05:00Z" in action.finding.message
 
 
 def test_what_was_documented_as_an_order_stays_one_while_its_managedvm_is_replaced():

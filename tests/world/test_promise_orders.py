@@ -179,10 +179,11 @@ def test_a_request_for_another_vm_than_the_package_is_for_is_refused(party):
     assert right["status"]["assessment"]["billing"] == "Effort"
 
 
-def test_a_request_for_no_managed_vm_of_the_namespace_is_refused(party):
+def test_a_request_for_no_managed_vm_of_the_namespace_says_when_it_is_refused(party):
     lost = ask(party, "for-nobody", managedVMRef={"name": "nobody"})
-    assert lost["status"]["state"] == "Refused"
+    assert lost["status"]["state"] == "Ordered"
     assert condition(lost, "Succeeded")["reason"] == "OutOfScopeVM"
+    assert "is refused at" in condition(lost, "Succeeded")["message"]
 
 
 def test_a_request_without_an_active_package_is_recorded_as_refused(party):

@@ -86,8 +86,11 @@ def plan(request: ChangeRequest, observed: ObservedRequest, now: datetime) -> Ad
         return None
     if request.spec.origin is RecordOrigin.OPERATOR:
         return _of_operator(request, observed, now)
-    if _is_too_early(request, observed, now):
+    if _is_too_early(request, observed):
         return None
+    until = may_come_until(request, now)
+    if not observed.exists and until is not None:
+        return _waits(request, until)
     if not observed.exists or _is_another_vm(request, observed):
         return _refuse(request, Reason.OUT_OF_SCOPE_VM, _out_of_scope(request, observed), now)
     entitlement = observed.entitlement
@@ -101,14 +104,21 @@ def plan(request: ChangeRequest, observed: ObservedRequest, now: datetime) -> Ad
     return _documented(request, observed, now)
 
 
-def _is_too_early(request: ChangeRequest, observed: ObservedRequest, now: datetime) -> bool:
+def _is_too_early(request: ChangeRequest, observed: ObservedRequest) -> bool:
     """Return whether nothing can be concluded yet: which VM it is, or what was ordered for it, cannot be told."""
     if not observed.exists:
-        # Git applies in any order, and replaces objects: what was an order once stays one.
-        return request.status.assessment is not None or may_come_until(request, now) is not None
+        return request.status.assessment is not None  # Git replaces objects: what was an order once stays one
     entitlement = observed.entitlement
     is_unread = entitlement is not None and entitlement.order is not None and entitlement.level is None
     return is_unread or (request.spec.vm is not None and observed.identity is None)
+
+
+def _waits(request: ChangeRequest, until: datetime) -> AdvanceRequest:
+    """Return what is said of a request whose ManagedVM is not there yet: Git applies in any order."""
+    name = request.spec.managed_vm_ref.name
+    words = f"There is no ManagedVM {name} in this namespace. Unless it comes, the request is refused at {shown(until)}"
+    finding = unknown(Aspect.SUCCEEDED, Reason.OUT_OF_SCOPE_VM, words, Clause.DIRECTLY_ATTACHED_VM)
+    return moved_on(request, request.status, finding, Clause.DIRECTLY_ATTACHED_VM)
 
 
 def may_come_until(request: ChangeRequest, now: datetime) -> datetime | None:
