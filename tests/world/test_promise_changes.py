@@ -5,7 +5,7 @@ from datetime import datetime
 import pytest
 
 from lab import operator, wait_until
-from tests.api.bodies import contacts, custom, customer, order, price_list, requester
+from tests.api.bodies import contacts, customer, order, price_list, requester
 from tests.api.server import assert_done
 from tests.world.stage import PATIENCE, PERSON, condition, instant
 
@@ -177,9 +177,36 @@ def test_where_nobody_is_listed_the_customers_policy_decides(party):
     vm.assert_left_alone()
 
 
-def test_without_a_price_the_order_is_documented_and_the_work_waits(party):
+def own_prices(party, *rates):
+    """Bill this customer by a price list of its own, made once there are rates; returns its name."""
     name = f"prices-{party.namespace}"
     assert_done(party.stage.api.patch(customer(party.namespace), {"spec": {"priceListRef": {"name": name}}}))
+    prices = price_list(name)
+    if rates:
+        usual = {"increment": "15m", "minimum": "15m"}
+        prices["spec"]["rates"] = [{"from": begin, "hourly": hourly, **usual} for begin, hourly in rates]
+        assert_done(party.stage.api.create(prices))
+    return prices
+
+
+def test_work_is_billed_by_the_rate_that_is_valid_when_it_is_done(party):
+    turn = instant(6)
+    prices = own_prices(
+        party, ("2026-01-01T00:00:00Z", "80.00"), (turn, "100.00"), ("2099-01-01T00:00:00Z", "999.00")
+    )
+    vm = party.vm().settled()
+    vm.order("before", resources={"memory": "6Gi"})
+    vm.request("Memory", "Done")
+    assert amounts(vm) == [("20.00", "EUR")]
+    wait_until(lambda: instant() > turn, "the new rate", seconds=PATIENCE)
+    vm.order("after", resources=MORE)
+    wait_until(lambda: len(vm.work()) == 2, "the second work", seconds=PATIENCE)
+    assert sorted(amounts(vm)) == [("20.00", "EUR"), ("25.00", "EUR")]
+    assert_done(party.stage.api.delete(prices))
+
+
+def test_without_a_price_the_order_is_documented_and_the_work_waits(party):
+    prices = own_prices(party)
     vm = party.vm().settled()
     vm.order("more", resources=MORE)
     vm.request("Memory", "Ordered")
@@ -187,12 +214,10 @@ def test_without_a_price_the_order_is_documented_and_the_work_waits(party):
     assert "clause 4" in said["message"]
     vm.assert_left_alone()
     assert vm.facts["memoryMiB"] == 4096
-    prices = price_list(name)
-    prices["spec"]["rates"][0]["hourly"] = "80.00"
     assert_done(party.stage.api.create(prices))
     vm.request("Memory", "Done")
-    assert amounts(vm) == [("20.00", "EUR")]
-    assert_done(party.stage.api.delete(custom("PriceList", name, None, {})))
+    assert amounts(vm) == [("30.00", "EUR")]
+    assert_done(party.stage.api.delete(prices))
 
 
 def test_while_a_vm_is_suspended_from_decisions_nothing_is_decided(party):

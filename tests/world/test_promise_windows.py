@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from lab import operator, wait_until
+from lab.facts import OPERATOR_USER
 from managedvm.clock import utc_now
 from tests.api.bodies import order
 from tests.api.server import assert_done
@@ -14,6 +15,7 @@ pytestmark = pytest.mark.lab
 
 MORE = {"memory": "8Gi"}
 IN_WINDOW = {"restartPolicy": "InWindow"}
+PLUGS = {"PowerOffVM_Task", "ResetVM_Task", "SuspendVM_Task", "RebootGuest", "StandbyGuest", "Destroy_Task"}
 POWER_CYCLE = ["ShutdownGuest", "ReconfigVM_Task", "PowerOnVM_Task"]
 
 
@@ -157,7 +159,7 @@ def test_a_window_that_is_announced_is_not_used_at_once(party):
     vm.assert_left_alone()
 
 
-def test_a_guest_that_does_not_shut_down_is_asked_once_and_left_running(party):
+def test_a_guest_that_does_not_shut_down_is_asked_and_left_running(party):
     vm = party.vm(machine=COLD, maintenance=window(OPEN_FOR_AN_HOUR), **IN_WINDOW).settled()
     done = len(vm.done_to_vm())
     vm.shake(ignoreShutdown=True)
@@ -222,3 +224,9 @@ def test_a_guest_that_ignored_one_window_is_asked_again_in_the_next(party, repli
     vm.settled()
     assert vm.done_to_vm()[done:] == POWER_CYCLE
     assert len(vm.work()) == 1
+
+
+def test_in_all_of_this_the_operator_has_never_pulled_a_plug(stage):
+    asked = set(stage.vcenter.calls()["users"][OPERATOR_USER])
+    assert "ShutdownGuest" in asked
+    assert asked & PLUGS == set()

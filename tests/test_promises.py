@@ -1,0 +1,96 @@
+"""Every promise that the README says is kept is tried, with what must not happen, on the running operator."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parent
+README = (TESTS.parent / "README.md").read_text()
+
+PROMISES = {
+    "at most one package per VM": (
+        "test_a_vm_is_claimed_by_its_identity",
+        "test_a_second_managed_vm_for_a_vm_is_a_conflict_and_does_nothing",
+        "test_a_claim_is_released_with_its_managed_vm_and_taken_by_the_next",
+    ),
+    "a package serves its own VM only": (
+        "test_a_vm_outside_the_granted_folders_is_not_touched",
+        "test_a_path_that_means_another_vm_now_freezes_everything",
+        "test_a_request_for_another_vm_than_the_package_is_for_is_refused",
+    ),
+    "Professional and Premium need a package": (
+        "test_a_level_that_needs_a_package_is_refused_without_one",
+        "test_a_level_that_becomes_mandatory_later_shows_a_missing_package",
+    ),
+    "what is done is what was ordered": (
+        "test_an_order_in_force_is_carried_out",
+        "test_before_its_order_starts_nothing_is_done_for_a_vm",
+        "test_after_its_order_has_ended_nothing_is_done_for_a_vm",
+    ),
+    "two packages": (
+        "test_what_a_package_includes_is_in_status_clause_by_clause",
+        "test_a_vm_without_a_package_gets_high_availability_and_nothing_else",
+    ),
+    "services on request need an active package": (
+        "test_a_request_without_an_active_package_is_recorded_as_refused",
+        "test_without_a_package_an_order_is_refused_and_a_booked_one_lets_it_through",
+    ),
+    "the customer controls who orders": (
+        "test_an_order_of_somebody_who_is_not_listed_is_documented_and_held",
+        "test_who_may_not_order_any_more_is_held",
+    ),
+    "each request is documented": (
+        "test_the_intent_is_on_record_before_the_act_and_the_work_after_it",
+        "test_a_record_never_changes_not_even_for_an_administrator",
+        "test_a_record_is_not_deleted_without_the_verb_prune",
+        "test_the_account_changes_no_record_and_no_wish",
+    ),
+    "changes are billed by the hourly rate valid at the time": (
+        "test_work_is_billed_by_the_rate_that_is_valid_when_it_is_done",
+        "test_cpus_memory_and_a_disk_grow_while_the_vm_runs_and_each_is_billed_once",
+        "test_without_a_price_the_order_is_documented_and_the_work_waits",
+    ),
+    "disturbing work only in maintenance windows": (
+        "test_a_change_that_needs_a_power_cycle_waits_for_its_window_and_says_when",
+        "test_in_an_open_window_the_guest_is_asked_the_vm_changed_and_started_again",
+        "test_a_guest_that_does_not_shut_down_is_asked_and_left_running",
+    ),
+    "all VMs are watched by vSphere HA": (
+        "test_high_availability_follows_the_level_with_or_without_a_package",
+        "test_drift_of_a_setting_is_repaired",
+        "test_in_observe_drift_is_told_and_nothing_is_done",
+        "test_cluster_settings_are_only_repaired_where_the_provider_allows_it",
+    ),
+    "at most three restarts in a row": (
+        "test_the_third_restart_in_a_row_is_told_though_the_vm_has_moved_and_the_operator_was_restarted",
+        "test_a_streak_ends_after_the_green_time_of_the_level_and_only_when_it_was_green",
+    ),
+    "capacity is not managed": (
+        "test_a_size_that_somebody_has_changed_is_told_and_neither_undone_nor_billed",
+    ),
+}
+
+
+def kept():
+    """Return the promises that the README says are kept today."""
+    table = README.partition("## What is kept today")[2].partition("Not yet:")[0]
+    rows = [line.split("|") for line in table.splitlines() if line.startswith("| ")]
+    return [row[2].strip() for row in rows[1:]]
+
+
+def lab_tests():
+    """Return the names of all tests in files that need the lab."""
+    for path in TESTS.rglob("test_*.py"):
+        text = path.read_text()
+        if "pytest.mark.lab" in text:
+            yield from (node.name for node in ast.parse(text).body if hasattr(node, "name"))
+
+
+def test_every_promise_of_the_readme_has_its_tests():
+    assert kept() == list(PROMISES)
+
+
+@pytest.mark.parametrize("promise", PROMISES)
+def test_the_tests_of_a_promise_are_there(promise):
+    assert set(PROMISES[promise]) - set(lab_tests()) == set()
