@@ -91,6 +91,11 @@ def plan(request: ChangeRequest, observed: ObservedRequest, now: datetime) -> Ad
     until = may_come_until(request, now)
     if not observed.exists and until is not None:
         return _waits(request, until)
+    return _judged(request, observed, now)
+
+
+def _judged(request: ChangeRequest, observed: ObservedRequest, now: datetime) -> AdvanceRequest:
+    """Return whether the contract covers a request of a person, and then whether that person may order."""
     if not observed.exists or _is_another_vm(request, observed):
         return _refuse(request, Reason.OUT_OF_SCOPE_VM, _out_of_scope(request, observed), now)
     entitlement = observed.entitlement
@@ -169,7 +174,7 @@ def _refuse(request: ChangeRequest, reason: Reason, message: str, now: datetime)
     return moved_on(request, after, fails(Aspect.SUCCEEDED, reason, message, clause), clause)
 
 
-def _documented(request: ChangeRequest, observed: ObservedRequest, now: datetime) -> AdvanceRequest | None:
+def _documented(request: ChangeRequest, observed: ObservedRequest, now: datetime) -> AdvanceRequest:
     """Return the assessment of a request that a technician will work on, or that is held for want of authority."""
     asked_at = request.metadata.creation_timestamp or now
     decision = authority(observed.requesters, observed.policy, request.spec.requested_by, asked_at)
