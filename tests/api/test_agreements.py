@@ -96,6 +96,18 @@ def test_a_price_never_changes(tenant, prices, role, patch):
     assert_refused(answer, "spec.rates", "never changed or removed", "clause 4", "later `from`")
 
 
+def test_two_prices_do_not_begin_at_one_instant(tenant, prices):
+    twin = LATER | {"from": "2026-01-01T01:00:00+01:00"}
+    answer = tenant.provider.patch(prices, {"spec": {"rates": [*prices["spec"]["rates"], twin]}})
+    assert_refused(answer, "spec.rates", "begin at the same instant", "clause 4", "leave one of them out")
+
+
+def test_work_is_counted_in_steps_of_a_length(tenant, prices):
+    endless = LATER | {"increment": "0s"}
+    answer = tenant.provider.patch(prices, {"spec": {"rates": [*prices["spec"]["rates"], endless]}})
+    assert_refused(answer, "spec.rates[].increment", "clause 4", "write for example 15m")
+
+
 def test_a_currency_never_changes(tenant, prices):
     answer = tenant.provider.patch(prices, {"spec": {"currency": "CHF"}})
     assert_refused(answer, "spec.currency", "clause 4", "create another PriceList")

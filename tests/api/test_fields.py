@@ -93,6 +93,24 @@ def test_a_level_has_windows_or_agrees_them_one_by_one(tenant, name):
     assert_done(tenant.provider.create(body, dryRun="All"))
 
 
+def test_a_freeze_ends_after_it_begins(tenant, name):
+    backwards = {"from": "2026-12-02T00:00:00Z", "until": "2026-12-02T00:00:00Z", "reason": "sale"}
+    answer = tenant.provider.create(managed_vm(tenant.namespace, name, maintenance={"freezes": [backwards]}))
+    assert_refused(answer, "spec.maintenance.freezes[0]", "until must be later than from", "clause 5.1")
+
+
+@pytest.mark.parametrize("wrong", ["2nd-premium", "gold.plus"])
+def test_a_level_has_a_name_that_orders_can_say(tenant, wrong):
+    answer = tenant.provider.create(service_level(wrong), dryRun="All")
+    assert_refused(answer, "metadata.name", "short lower-case name", "clause 1")
+
+
+def test_a_grant_never_climbs(tenant, name):
+    grant = {"namespace": tenant.namespace, "folder": "/Berlin/vm/kunde-a/.."}
+    answer = tenant.provider.create(vcenter(name, grants=[grant]), dryRun="All")
+    assert_refused(answer, "spec.grants[0].folder", "clause 1", "write it without . and ..")
+
+
 def _orders(count):
     year = "{}-01-01T00:00:00Z".format
     return [order(f"A-{n}", until=year(2001 + n)) | {"from": year(2000 + n)} for n in range(count)]

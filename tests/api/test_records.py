@@ -56,6 +56,12 @@ def test_who_may_not_attest_records_the_own_work_only(tenant, name):
     assert_done(tenant.pipeline.create(body))
 
 
+def test_a_person_says_what_is_asked_for(tenant, name):
+    body = change_request(tenant.namespace, name, tenant.user("requester"))
+    del body["spec"]["description"]
+    assert_refused(tenant.requester.create(body), "spec.description", "clause 4", "say what is asked for")
+
+
 @pytest.mark.parametrize("role", ["technician", "provider", "cluster-admin"])
 def test_nobody_passes_off_work_as_the_operators(tenant, name, role):
     answer = tenant.client(role).create(work_entry(tenant.namespace, name, "operator"))
@@ -178,6 +184,18 @@ def test_a_record_never_changes_not_even_for_an_administrator(tenant, record, pa
     for role in ("pipeline", "cluster-admin"):
         assert_refused(tenant.client(role).patch(record, patch), *NEVER_CHANGES)
     assert tenant.admin.read(record).version == record["metadata"]["resourceVersion"]
+
+
+def test_the_kind_itself_refuses_an_edit_even_where_no_policy_is_bound(tenant, request_of_a_person):
+    answer = tenant.admin.patch(request_of_a_person, {"spec": {"ticket": "4712"}})
+    assert_refused(answer, "spec: a record never changes", "clause 4", "write a new ChangeRequest")
+    assert "ValidatingAdmissionPolicy" not in answer.message
+
+
+def test_the_kind_itself_refuses_an_edit_of_work(tenant, work_of_a_technician):
+    answer = tenant.admin.patch(work_of_a_technician, {"spec": {"ticket": "4712"}})
+    assert_refused(answer, "spec: a record never changes", "clause 4", "correct it by a counter-entry")
+    assert "ValidatingAdmissionPolicy" not in answer.message
 
 
 @pytest.mark.parametrize(
