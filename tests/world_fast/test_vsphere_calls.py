@@ -237,8 +237,12 @@ def test_a_failed_login_tells_no_password(content, refusal):
 
 def test_an_override_names_what_is_wanted_and_nothing_else():
     settings = HaSettings(restart_priority="high", max_failures=3, cluster_settings=False)
-    (change,) = override_spec(
-        OverrideHighAvailability("domain-1", "vm-1", settings, exists=True), None
+    change, added = override_spec(
+        (
+            OverrideHighAvailability("domain-1", "vm-1", settings, exists=True),
+            OverrideHighAvailability("domain-1", "vm-2", settings, exists=False),
+        ),
+        None,
     ).dasVmConfigSpec
     tools = change.info.dasSettings.vmToolsMonitoringSettings
     assert (change.operation, change.info.dasSettings.restartPriority) == ("edit", "high")
@@ -248,8 +252,7 @@ def test_an_override_names_what_is_wanted_and_nothing_else():
         None,
         None,
     )
-    added = override_spec(OverrideHighAvailability("domain-1", "vm-1", settings, exists=False), None)
-    assert added.dasVmConfigSpec[0].operation == "add"
+    assert added.operation == "add"
 
 
 def test_a_cluster_spec_never_turns_ha_off():

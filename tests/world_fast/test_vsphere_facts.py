@@ -51,7 +51,7 @@ def progress(moref="task-1", **values):
 def test_a_task_is_shown_at_its_vm_until_the_next_one(inventory, told):
     fill(inventory, vm("vm-1", "web"))
     ended = []
-    inventory.tasks.start(started(), Owner("vm-1"), lambda: ended.append("task-1"))
+    inventory.tasks.start(started(), (Owner("vm-1"),), lambda: ended.append("task-1"))
     inventory.apply(changes(progress(state="running", startTime="2026-11-23T12:00:01Z")))
     assert inventory.vm_by_uuid("uuid-of-vm-1").task.state is TaskState.RUNNING
     fault = '<val xsi:type="LocalizedMethodFault"><fault xsi:type="InvalidState"/><localizedMessage>no</localizedMessage></val>'
@@ -60,29 +60,29 @@ def test_a_task_is_shown_at_its_vm_until_the_next_one(inventory, told):
     assert (task.state, task.fault, task.message) == (TaskState.ERROR, "InvalidState", "no")
     assert (task.begin, task.end) == (NOON + timedelta(seconds=1), NOON + timedelta(seconds=2))
     assert (told.vms, ended) == ({"uuid-of-vm-1"}, ["task-1"])
-    inventory.tasks.start(started("task-2"), Owner("vm-1"), lambda: None)
+    inventory.tasks.start(started("task-2"), (Owner("vm-1"),), lambda: None)
     assert inventory.vm_by_uuid("uuid-of-vm-1").task.moref == "task-2"
 
 
 def test_an_older_task_that_ends_does_not_hide_a_newer_one(inventory):
     fill(inventory, vm("vm-1", "web"))
-    inventory.tasks.start(started("task-1"), Owner("vm-1"), lambda: None)
-    inventory.tasks.start(started("task-2"), Owner("vm-1"), lambda: None)
+    inventory.tasks.start(started("task-1"), (Owner("vm-1"),), lambda: None)
+    inventory.tasks.start(started("task-2"), (Owner("vm-1"),), lambda: None)
     inventory.apply(changes(progress("task-1", state="success")))
     assert inventory.vm_by_uuid("uuid-of-vm-1").task.moref == "task-2"
 
 
 def test_an_override_task_is_shown_beside_the_vms_own(inventory):
     fill(inventory, vm("vm-1", "web"))
-    inventory.tasks.start(started("task-1"), Owner("vm-1"), lambda: None)
-    inventory.tasks.start(started("task-2"), Owner("vm-1", is_override=True), lambda: None)
+    inventory.tasks.start(started("task-1"), (Owner("vm-1"),), lambda: None)
+    inventory.tasks.start(started("task-2"), (Owner("vm-1", is_override=True),), lambda: None)
     found = inventory.vm_by_uuid("uuid-of-vm-1")
     assert (found.task.moref, found.ha_task.moref) == ("task-1", "task-2")
 
 
 def test_a_cluster_task_is_shown_at_the_cluster(inventory, told):
     fill(inventory)
-    inventory.tasks.start(started(), Owner("domain-1"), lambda: None)
+    inventory.tasks.start(started(), (Owner("domain-1"),), lambda: None)
     inventory.apply(changes(progress(state="success")))
     assert inventory.cluster("domain-1").task.state is TaskState.SUCCESS
     assert told[-1][1] == {"domain-1"}
@@ -91,7 +91,7 @@ def test_a_cluster_task_is_shown_at_the_cluster(inventory, told):
 def test_a_task_that_vcenter_has_forgotten_runs_no_longer(inventory):
     fill(inventory, vm("vm-1", "web"))
     ended = []
-    inventory.tasks.start(started(), Owner("vm-1"), lambda: ended.append("task-1"))
+    inventory.tasks.start(started(), (Owner("vm-1"),), lambda: ended.append("task-1"))
     inventory.apply(changes(update("leave", "Task", "task-1")))
     assert (inventory.vm_by_uuid("uuid-of-vm-1").task, ended) == (None, ["task-1"])
 
@@ -99,11 +99,32 @@ def test_a_task_that_vcenter_has_forgotten_runs_no_longer(inventory):
 def test_a_task_of_a_destroyed_vm_still_frees_its_slot(inventory):
     fill(inventory, vm("vm-1", "web"))
     ended = []
-    inventory.tasks.start(started(), Owner("vm-1"), lambda: ended.append("task-1"))
+    inventory.tasks.start(started(), (Owner("vm-1"),), lambda: ended.append("task-1"))
     inventory.apply(changes(update("leave", "VirtualMachine", "vm-1")))
     inventory.apply(changes(progress(state="error")))
     assert ended == ["task-1"]
     assert len(inventory.tasks) == 0
+
+
+def test_a_task_of_several_is_shown_at_each_of_them(inventory, told):
+    fill(inventory, vm("vm-1", "web"), vm("vm-2", "db"))
+    ended = []
+    owners = (Owner("vm-1", is_override=True), Owner("vm-2", is_override=True))
+    inventory.tasks.start(started(), owners, lambda: ended.append("task-1"))
+    inventory.apply(changes(progress(state="success")))
+    for uuid in ("uuid-of-vm-1", "uuid-of-vm-2"):
+        assert inventory.vm_by_uuid(uuid).ha_task.state is TaskState.SUCCESS
+    assert (told.vms, ended) == ({"uuid-of-vm-1", "uuid-of-vm-2"}, ["task-1"])
+
+
+def test_a_failure_of_several_says_nothing_about_one_but_makes_each_suspect(inventory):
+    fill(inventory, vm("vm-1", "web"), vm("vm-2", "db"))
+    ended = []
+    owners = (Owner("vm-1", is_override=True), Owner("vm-2", is_override=True))
+    inventory.tasks.start(started(), owners, lambda: ended.append("task-1"))
+    inventory.apply(changes(progress(state="error")))
+    assert [found.ha_task for found in inventory] == [None, None]
+    assert (inventory.tasks.suspects, ended) == (set(owners), ["task-1"])
 
 
 def test_a_strangers_task_is_ignored(inventory, told):

@@ -97,7 +97,7 @@ func (v *VCenter) modifyListView(c *Call, req *types.ModifyListView) (any, Fault
 	}
 	list, unresolved := v.extend(c, list, req.Add)
 	view.View = list
-	v.restructure(view.Self)
+	v.touch(view.Self) // only filters that lead through this view have to be walked again
 	return unresolved, nil
 }
 
@@ -108,7 +108,7 @@ func (v *VCenter) resetListView(c *Call, req *types.ResetListView) (any, Fault) 
 	}
 	list, unresolved := v.extend(c, nil, req.Obj)
 	view.View = list
-	v.restructure(view.Self)
+	v.touch(view.Self) // only filters that lead through this view have to be walked again
 	return unresolved, nil
 }
 

@@ -1,8 +1,9 @@
-"""What we keep on the server for the update stream: one collector of our own, one view, one history of HA restarts.
+"""What we keep on the server for the update stream: one collector, views of objects and tasks, a history of HA restarts.
 
 They live as long as the session. A stream that has lost it makes new ones.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -55,7 +56,12 @@ class Collector:
                 container=content.rootFolder, type=list(_TYPES.values()), recursive=True
             )
         )
-        self._filter(_through(view), {_TYPES[name]: paths for name, paths in PROPERTIES.items()})
+        self._filter(
+            _through(view, vim.view.ContainerView),
+            {_TYPES[name]: paths for name, paths in PROPERTIES.items()},
+        )
+        self._tasks: Any = guarded(lambda: content.viewManager.CreateListView(None))
+        self._filter(_through(self._tasks, vim.view.ListView), {vim.Task: TASK_PROPERTIES})
         history = self._history(content.eventManager, look_back)
         self._filter(_Collector.ObjectSpec(obj=history), {vim.event.EventHistoryCollector: EVENT_PROPERTIES})
 
@@ -63,17 +69,13 @@ class Collector:
         """Return what is new since `version`, waiting for it up to `seconds`; None when nothing is."""
         return guarded(lambda: parse(self._stub.wait_for_updates(self._collector, version, seconds)))
 
-    def follow(self, task: str) -> Any:
-        """Let a task's progress come with the stream; returns what `unfollow` takes."""
-        target = vim.Task(task, self._stub)
-        return self._filter(_Collector.ObjectSpec(obj=target), {vim.Task: TASK_PROPERTIES})
+    def follow(self, tasks: Iterable[str], ended: Iterable[str]) -> tuple[str, ...]:
+        """Let tasks come with the stream, and those that ended no longer; returns the tasks that nobody knows any more."""
+        add, remove = ([vim.Task(task, self._stub) for task in some] for some in (tasks, ended))
+        unknown = guarded(lambda: self._tasks.ModifyListView(add=add, remove=remove))
+        return tuple(named(task)[1] for task in unknown or ())
 
-    @staticmethod
-    def unfollow(task_filter: Any) -> None:
-        """Stop following a task."""
-        guarded(task_filter.Destroy)
-
-    def _filter(self, start: Any, properties: dict[Any, tuple[str, ...]]) -> Any:
+    def _filter(self, start: Any, properties: dict[Any, tuple[str, ...]]) -> None:
         """Create a filter. Values come whole, never in parts, so nothing has to be kept to put parts together."""
         spec = _Collector.FilterSpec(
             objectSet=[start],
@@ -81,7 +83,7 @@ class Collector:
                 _Collector.PropertySpec(type=kind, pathSet=list(paths)) for kind, paths in properties.items()
             ],
         )
-        return guarded(lambda: self._collector.CreateFilter(spec=spec, partialUpdates=False))
+        guarded(lambda: self._collector.CreateFilter(spec=spec, partialUpdates=False))
 
     def _history(self, manager: Any, look_back: timedelta) -> Any:
         """Return a collector of HA restarts, open towards the future."""
@@ -95,7 +97,7 @@ class Collector:
         return history
 
 
-def _through(view: Any) -> Any:
+def _through(view: Any, kind: Any) -> Any:
     """Return the start of a filter that leads through a view to all that is in it."""
-    step = _Collector.TraversalSpec(name="view", type=vim.view.ContainerView, path="view", skip=False)
+    step = _Collector.TraversalSpec(name="view", type=kind, path="view", skip=False)
     return _Collector.ObjectSpec(obj=view, skip=True, selectSet=[step])

@@ -190,7 +190,8 @@ class Inventory:
             case Gone():
                 self._drop(change.type, change.moref)
             case TaskChange():
-                self._mark_owner(self.tasks.apply(change))
+                for owner in self.tasks.apply(change):
+                    self._mark_owner(owner)
             case RestartsSeen():
                 self._put_restarts(change)
             case _:

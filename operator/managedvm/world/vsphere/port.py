@@ -14,7 +14,8 @@ from typing import Any, TypeVar
 from pyVmomi import vim
 
 from managedvm.engine.budget import Budget
-from managedvm.errors import BusyError, ManagedVMError, UnreachableError
+from managedvm.engine.together import AbandonedError, Together
+from managedvm.errors import BusyError, ManagedVMError, StalledError, UnknownOutcomeError, UnreachableError
 from managedvm.planning.actions import (
     ConfigureClusterHighAvailability,
     OverrideHighAvailability,
@@ -78,6 +79,7 @@ class PyVmomiVSphere:
         self._loop = asyncio.get_running_loop()
         self._executor = ThreadPoolExecutor(_THREADS, thread_name_prefix=f"vsphere-{name}")
         self._closing: set[asyncio.Task[None]] = set()
+        self._overrides: Together[str, OverrideHighAvailability] = Together(self._override)
         self._closed = False
         self.inventory = Inventory(now, on_change)
         stream = self._timing.stream
@@ -110,14 +112,38 @@ class PyVmomiVSphere:
         await asyncio.gather(*self._closing)
 
     async def override_high_availability(self, action: OverrideHighAvailability) -> None:
-        """Start setting the HA override of one VM; `VirtualMachine.ha_task` shows the task."""
+        """Start setting the HA override of one VM; `VirtualMachine.ha_task` shows the task.
+
+        What is asked for VMs of one cluster during a call goes together in the next: vCenter reconfigures a cluster
+        one task after the other, and tells all of its configuration after each.
+        """
+        owner = Owner(action.vm, is_override=True)
+        self._refuse_while_running(owner)
+        if owner in self.inventory.tasks.suspects:
+            await self._override(action.cluster, (action,))
+        else:
+            try:
+                await self._overrides.add(action.cluster, action)
+            except AbandonedError as error:
+                raise UnknownOutcomeError(str(error)) from error
+
+    async def _override(self, cluster: str, actions: tuple[OverrideHighAvailability, ...]) -> None:
+        """Set overrides in one task. Where one of several is refused, each is asked for alone the next time."""
+        owners = tuple(Owner(action.vm, is_override=True) for action in actions)
 
         def call() -> Any:
-            cluster = vim.ClusterComputeResource(action.cluster, self._calls.stub)
-            spec = override_spec(action, self._calls.stub)
-            return cluster.ReconfigureComputeResource_Task(spec=spec, modify=True)
+            target = vim.ClusterComputeResource(cluster, self._calls.stub)
+            spec = override_spec(actions, self._calls.stub)
+            return target.ReconfigureComputeResource_Task(spec=spec, modify=True)
 
-        await self._start(RECONFIGURE_CLUSTER, Owner(action.vm, is_override=True), lambda: self._order(call))
+        self.inventory.tasks.suspects.difference_update(owners)
+        try:
+            await self._start(RECONFIGURE_CLUSTER, owners, lambda: self._order(call))
+        except StalledError as error:
+            if len(actions) == 1:
+                raise
+            self.inventory.tasks.suspects.update(owners)
+            raise BusyError(f"one of {len(actions)} overrides is refused: {error}") from error
 
     async def configure_cluster(self, action: ConfigureClusterHighAvailability) -> None:
         """Start setting cluster-wide HA options; `ClusterFacts.task` shows the task."""
@@ -126,7 +152,7 @@ class PyVmomiVSphere:
             cluster = vim.ClusterComputeResource(action.cluster, self._calls.stub)
             return cluster.ReconfigureComputeResource_Task(spec=cluster_spec(action), modify=True)
 
-        await self._start(RECONFIGURE_CLUSTER, Owner(action.cluster), lambda: self._order(call))
+        await self._start(RECONFIGURE_CLUSTER, (Owner(action.cluster),), lambda: self._order(call))
 
     async def reconfigure(self, action: Reconfigure) -> None:
         """Start reconfiguring a VM, unless it changed meanwhile; `VirtualMachine.task` shows the task."""
@@ -136,7 +162,7 @@ class PyVmomiVSphere:
             spec = reconfigure_spec(action, devices)
             return self._order(lambda: vim.VirtualMachine(action.vm, self._calls.stub).ReconfigVM_Task(spec))
 
-        await self._start(RECONFIGURE, Owner(action.vm), send)
+        await self._start(RECONFIGURE, (Owner(action.vm),), send)
 
     async def power_on(self, vm: str) -> None:
         """Start powering a VM on; `VirtualMachine.task` shows the task."""
@@ -144,7 +170,7 @@ class PyVmomiVSphere:
         def call() -> Any:
             return vim.VirtualMachine(vm, self._calls.stub).PowerOnVM_Task(None)
 
-        await self._start(POWER_ON, Owner(vm), lambda: self._order(call))
+        await self._start(POWER_ON, (Owner(vm),), lambda: self._order(call))
 
     async def shut_down_guest(self, vm: str) -> None:
         """Ask the guest to shut down; its power state shows whether it does."""
@@ -161,11 +187,10 @@ class PyVmomiVSphere:
         except ManagedVMError as error:
             return Unknown(str(error))
 
-    async def _start(self, method: str, owner: Owner, send: Callable[[], Any]) -> None:
+    async def _start(self, method: str, owners: tuple[Owner, ...], send: Callable[[], Any]) -> None:
         """Start a task with one slot of the budget, which it holds until it has ended."""
-        running = self.inventory.tasks.latest(owner)
-        if running is not None and running.is_running:
-            raise BusyError(f"vCenter is still at {running.moref}, which we started before")
+        for owner in owners:
+            self._refuse_while_running(owner)
         async with AsyncExitStack() as slot:
             try:
                 async with asyncio.timeout(self._timing.slot_seconds):
@@ -178,8 +203,13 @@ class PyVmomiVSphere:
             _, moref = named(task)
             kept = slot.pop_all()
             facts = TaskFacts(moref=moref, method=method, state=TaskState.QUEUED, queued_at=self._now())
-            self.inventory.tasks.start(facts, owner, lambda: self._release(kept))
+            self.inventory.tasks.start(facts, owners, lambda: self._release(kept))
             await self._in_thread(lambda: self._stream.follow(moref))
+
+    def _refuse_while_running(self, owner: Owner) -> None:
+        running = self.inventory.tasks.latest(owner)
+        if running is not None and running.is_running:
+            raise BusyError(f"vCenter is still at {running.moref}, which we started before")
 
     def _release(self, slot: AsyncExitStack) -> None:
         closing = self._loop.create_task(slot.aclose())

@@ -15,8 +15,12 @@ from managedvm.world.vsphere.soap import Stub
 _KIB = 1024
 
 
-def override_spec(action: OverrideHighAvailability, stub: Stub) -> Any:
-    """Return the cluster's spec that adds or edits the override of one VM."""
+def override_spec(actions: tuple[OverrideHighAvailability, ...], stub: Stub) -> Any:
+    """Return the spec of a cluster that adds or edits the overrides of some of its VMs."""
+    return vim.cluster.ConfigSpecEx(dasVmConfigSpec=[_override(action, stub) for action in actions])
+
+
+def _override(action: OverrideHighAvailability, stub: Stub) -> Any:
     wanted = action.settings
     settings = vim.cluster.DasVmSettings(
         restartPriority=wanted.restart_priority,
@@ -31,9 +35,7 @@ def override_spec(action: OverrideHighAvailability, stub: Stub) -> Any:
     )
     info = vim.cluster.DasVmConfigInfo(key=vim.VirtualMachine(action.vm, stub), dasSettings=settings)
     operation = "edit" if action.exists else "add"
-    return vim.cluster.ConfigSpecEx(
-        dasVmConfigSpec=[vim.cluster.DasVmConfigSpec(operation=operation, info=info)]
-    )
+    return vim.cluster.DasVmConfigSpec(operation=operation, info=info)
 
 
 def cluster_spec(action: ConfigureClusterHighAvailability) -> Any:

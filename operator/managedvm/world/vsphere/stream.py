@@ -9,10 +9,9 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 
 from managedvm.engine.jitter import fraction
-from managedvm.errors import ManagedVMError, StaleError, StalledError
+from managedvm.errors import ManagedVMError, StalledError
 from managedvm.planning.observed import TaskState
 from managedvm.world.vsphere.changes import Change, TaskChange, changes_of
 from managedvm.world.vsphere.collector import Collector
@@ -66,8 +65,12 @@ class Stream:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"vsphere-{name}", daemon=True)
         self._lock = threading.Lock()
+        self._calling = threading.Lock()
         self._collector: Collector | None = None
-        self._followed: dict[str, Any] = {}
+        self._followed: set[str] = set()
+        self._new: set[str] = set()
+        self._ended: set[str] = set()
+        self._is_late = False
 
     def start(self) -> None:
         """Start the thread."""
@@ -86,8 +89,9 @@ class Stream:
     def follow(self, task: str) -> None:
         """Let a task come with the stream until it ends. Never fails: what cannot be done now is done later."""
         with self._lock:
-            self._followed[task] = None
-            self._create_filter(task)
+            self._followed.add(task)
+            self._new.add(task)
+        self._follow_new()
 
     def _run(self) -> None:
         failures = 0
@@ -139,16 +143,15 @@ class Stream:
             if page is None or not page.truncated:
                 if pending:
                     self._call(self._inventory.apply, tuple(pending))
-                self._release(collector, pending)
+                self._release(pending)
                 pending = []
 
     def _attach(self, collector: Collector) -> None:
         """Follow again, through a new collector, the tasks that have not ended."""
         with self._lock:
             self._collector = collector
-            self._followed = dict.fromkeys(self._followed)
-            for task in tuple(self._followed):
-                self._create_filter(task)
+            self._new, self._ended = set(self._followed), set()
+        self._follow_new()
 
     def _detach(self, error: ManagedVMError, failures: int, *, retry_now: bool = False) -> None:
         """Note that the stream is broken, and wait before the next try."""
@@ -160,33 +163,41 @@ class Stream:
         self._call(self._inventory.lose, error.reason, str(error))
         self._stopping.wait(self._timing.pause(error, failures, self._name))
 
-    def _create_filter(self, task: str) -> None:
-        """Create the filter of a task, if there is a collector. The lock is held."""
-        if self._collector is None:
-            return
-        try:
-            self._followed[task] = self._collector.follow(task)
-        except StaleError:
-            # The server has forgotten the task already: an end without an outcome.
-            del self._followed[task]
-            self._call(self._inventory.apply, (TaskChange(task, {}),))
-        except ManagedVMError as error:
-            logger.info("task %s of vCenter %s is followed later: %s", task, self._name, error)
+    def _follow_new(self) -> None:
+        """Hand the new tasks to the collector, if there is one: those that came during a call go together in the next."""
+        with self._calling:
+            with self._lock:
+                collector, new, ended = self._collector, set(self._new), set(self._ended)
+            if collector is None or not new:
+                return
+            try:
+                forgotten = collector.follow(new, ended)
+            except ManagedVMError as error:
+                self._is_late = True
+                logger.info("%d tasks of vCenter %s are followed later: %s", len(new), self._name, error)
+                return
+            self._is_late = False
+            with self._lock:
+                self._new -= new
+                self._ended -= ended
+                self._followed.difference_update(forgotten)
+        if forgotten:
+            # An end without an outcome.
+            self._call(self._inventory.apply, tuple(TaskChange(task, {}) for task in forgotten))
 
-    def _release(self, collector: Collector, changes: list[Change]) -> None:
-        """Drop the filters of tasks that ended, and make those that could not be made before."""
+    def _release(self, changes: list[Change]) -> None:
+        """Follow tasks no longer that have ended, and those that could not be followed before."""
         ended = {
             c.moref
             for c in changes
             if isinstance(c, TaskChange) and c.values.get("state", _ENDED[0]) in _ENDED
         }
         with self._lock:
-            filters = [self._followed.pop(task) for task in ended if task in self._followed]
-            for task in [task for task, made in self._followed.items() if made is None]:
-                self._create_filter(task)
-        for made in filters:
-            if made is not None:
-                collector.unfollow(made)
+            # The server is told with the next new task, not for its own sake.
+            self._ended |= ended & self._followed
+            self._followed -= ended
+        if self._is_late:
+            self._follow_new()
 
     def _end_session(self) -> None:
         try:

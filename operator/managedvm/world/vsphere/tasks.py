@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from managedvm.planning.observed import TaskFacts
+from managedvm.planning.observed import TaskFacts, TaskState
 from managedvm.world.vsphere.changes import TaskChange
 
 
@@ -17,7 +17,7 @@ class Owner:
 
 @dataclass(slots=True)
 class _Running:
-    owner: Owner
+    owners: tuple[Owner, ...]
     facts: TaskFacts
     ended: Callable[[], None]
 
@@ -28,6 +28,8 @@ class Tasks:
     def __init__(self) -> None:
         self._running: dict[str, _Running] = {}
         self._latest: dict[Owner, TaskFacts] = {}
+        self.suspects: set[Owner] = set()
+        """Who had part in a task of several that failed: whose fault it was is not known until each is tried alone."""
 
     def __len__(self) -> int:
         """How many have not come to an end yet."""
@@ -37,39 +39,46 @@ class Tasks:
         """Return the latest task of an owner."""
         return self._latest.get(owner) if self._latest else None
 
-    def start(self, facts: TaskFacts, owner: Owner, ended: Callable[[], None]) -> None:
+    def start(self, facts: TaskFacts, owners: tuple[Owner, ...], ended: Callable[[], None]) -> None:
         """Take in a task that was just started; `ended` is called once, when it is over or nobody knows it any more."""
-        self._running[facts.moref] = _Running(owner, facts, ended)
-        self._latest[owner] = facts
+        self._running[facts.moref] = _Running(owners, facts, ended)
+        for owner in owners:
+            self._latest[owner] = facts
 
-    def apply(self, change: TaskChange) -> str:
-        """Take in how a task went on; returns the reference of its owner, empty for a task that is not ours."""
+    def apply(self, change: TaskChange) -> tuple[str, ...]:
+        """Take in how a task went on; returns the references of its owners, none for a task that is not ours."""
         task = self._running.get(change.moref)
         if task is None:
-            return ""
+            return ()
         task.facts = replace(task.facts, **change.values)
-        is_latest = self._is_latest(task)
-        if change.values and is_latest:
-            self._latest[task.owner] = task.facts
-        elif is_latest:
-            # vCenter has forgotten the task, so how it ended must be seen from the object itself.
-            del self._latest[task.owner]
+        failed_together = len(task.owners) > 1 and task.facts.state is TaskState.ERROR
+        if failed_together:
+            self.suspects.update(task.owners)
+        for owner in self._shown_at(task):
+            if change.values and not failed_together:
+                self._latest[owner] = task.facts
+            else:
+                # Forgotten by vCenter, or a failure of somebody: what became of it must be seen from the object.
+                del self._latest[owner]
         if not change.values or not task.facts.is_running:
             del self._running[change.moref]
             task.ended()
-        return task.owner.moref
+        return tuple(owner.moref for owner in task.owners)
 
     def forget_owner(self, moref: str) -> None:
         """Forget the tasks of an object that is gone; one that still runs is waited for all the same."""
         for is_override in (False, True):
             self._latest.pop(Owner(moref, is_override), None)
+            self.suspects.discard(Owner(moref, is_override))
 
     def forget_all(self) -> None:
         """Forget everything: the references mean nothing any more."""
         running, self._running, self._latest = self._running, {}, {}
+        self.suspects.clear()
         for task in running.values():
             task.ended()
 
-    def _is_latest(self, task: _Running) -> bool:
-        latest = self._latest.get(task.owner)
-        return latest is not None and latest.moref == task.facts.moref
+    def _shown_at(self, task: _Running) -> list[Owner]:
+        """Return the owners that have had no later task since."""
+        latest = ((owner, self._latest.get(owner)) for owner in task.owners)
+        return [owner for owner, facts in latest if facts is not None and facts.moref == task.facts.moref]
