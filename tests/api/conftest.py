@@ -86,14 +86,15 @@ def neighbour(admin):
 
 
 @pytest.fixture(scope="session")
-def _numbers():
-    return itertools.count()
+def _names():
+    session = secrets.token_hex(2)
+    return (f"web-{session}-{number:04d}" for number in itertools.count())
 
 
 @pytest.fixture
-def name(_numbers):
-    """A name that no other test has."""
-    return f"web-{next(_numbers):04d}"
+def name(_names):
+    """A name that no other test has, nor a test of an earlier session in the same lab."""
+    return next(_names)
 
 
 @pytest.fixture
