@@ -49,6 +49,13 @@ def test_no_timer_daemon_change_handler_index_or_webhook_is_registered(handlers,
     assert list(getattr(handlers, kept_out).get_all_handlers()) == []
 
 
+def test_kopf_copies_no_object_to_compare_it(settings):
+    storage = settings.persistence.diffbase_storage
+
+    assert storage.build(body=kopf.Body({"spec": {"cpus": 2}})) == {}
+    assert storage.fetch(body=kopf.Body({})) is None
+
+
 def test_every_kind_of_ours_is_watched(handlers):
     watched = {str(handler.selector.plural or handler.selector.any_name) for handler in watching(handlers)}
 

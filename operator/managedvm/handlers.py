@@ -60,6 +60,20 @@ def registry(process: Process) -> kopf.OperatorRegistry:
     return handlers
 
 
+class _NoDiffs(kopf.DiffBaseStorage):
+    """Remembers no former state. kopf would copy each object on each event, to compare what no handler asks about."""
+
+    def build(self, **_: Any) -> kopf.BodyEssence:
+        """Return an object's essence: nothing."""
+        return kopf.BodyEssence()
+
+    def fetch(self, **_: Any) -> kopf.BodyEssence | None:
+        """Return the essence that was stored: none."""
+
+    def store(self, **_: Any) -> None:
+        """Store nothing."""
+
+
 def configure(settings: kopf.OperatorSettings) -> None:
     """Set kopf for tens of thousands of objects and for nothing but watching."""
     settings.scanning.disabled = (
@@ -76,4 +90,5 @@ def configure(settings: kopf.OperatorSettings) -> None:
     settings.networking.connect_timeout = 5
     settings.queueing.worker_limit = 200  # safe without indices, with them it deadlocks
     settings.queueing.idle_timeout = 1  # each event leaves a task behind for so long
+    settings.persistence.diffbase_storage = _NoDiffs()
     settings.process.ultimate_exiting_timeout = 25  # below the pod's terminationGracePeriodSeconds
