@@ -13,6 +13,7 @@ from managedvm.planning.actions import (
 )
 from managedvm.planning.findings import Aspect, Reason, Truth
 from managedvm.planning.managedvm import plan
+from managedvm.planning.observed import TaskState, Unknown
 from tests import laws
 from tests.factories import (
     GIB,
@@ -29,6 +30,7 @@ from tests.factories import (
     request_name,
     requester,
     slip,
+    task,
     virtual_machine,
 )
 
@@ -291,3 +293,18 @@ def test_a_slip_is_settled_when_each_difference_is_recorded_or_gone():
 def test_a_slip_of_two_aspects_is_not_settled_by_one_record():
     vm = managed_vm(resources={"cpus": 4, "memory": "8Gi"}, change=slip())
     assert settled_change(vm, observed(requests=[change_request()])) is None
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        {"facts": replace(HOT, task=task(TaskState.RUNNING, end=None))},
+        {"task": task(TaskState.RUNNING, end=None), "requests": [change_request(change_id="c-0")]},
+        {"task": Unknown("timeout"), "requests": [change_request(change_id="c-0")]},
+        {"requests": [change_request(change_id="c-0")]},
+    ],
+    ids=["our task runs", "an earlier task runs", "nobody can tell", "an earlier request is open"],
+)
+def test_a_slip_that_takes_an_order_back_is_not_settled_while_that_may_still_be_done(read):
+    taken_back = wants("4Gi")
+    assert settled_change(taken_back, observed(**{"facts": HOT, **read})) is None

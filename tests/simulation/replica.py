@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from enum import Enum
 from random import Random
 
@@ -22,9 +23,12 @@ from managedvm.planning.identity import Sight
 from managedvm.planning.managedvm import Observed, Plan, plan
 from managedvm.planning.observed import RECONFIGURE, TaskFacts, TaskState, Unknown
 from tests import laws
-from tests.factories import VCENTER_UUID, cluster, vcenter_spec
+from tests.factories import NOW, VCENTER_UUID, cluster, vcenter_spec
 from tests.simulation.cluster import Cluster, Snapshot, StaleError
 from tests.simulation.vsphere import Picture, RefusedError, VSphere
+
+LEASE = timedelta(seconds=15)
+"""How long a process may be held up and still act."""
 
 
 class Fault(Enum):
@@ -57,10 +61,41 @@ class Replica:
     is_away: bool = False
     own_tasks: list[str] = field(default_factory=list)
     last: Plan | None = None
+    _pass: Iterator[Action] | None = None
+    _begun_at: datetime = NOW
+    _has_confirmed: bool = False
 
     def restart(self) -> None:
         """Begin anew, with an empty memory and a fresh view."""
-        self.own_tasks, self.last, self.seen = [], None, self.api.state
+        self.own_tasks, self.last, self._pass, self.seen = [], None, None, self.api.state
+
+    def lose_lease(self) -> None:
+        """Leave undone what was begun, and forget the tasks that were started."""
+        self.own_tasks, self._pass = [], None
+
+    @property
+    def is_in_a_pass(self) -> bool:
+        """Whether a plan is carried out just now."""
+        return self._pass is not None
+
+    def go_on(self, actions: int, *, in_one_go: bool = False) -> bool:
+        """Carry out so many actions of the pass under way, or of a new one; returns whether it came to its end.
+
+        With `in_one_go` the last look at the order and the act after it are not torn apart.
+        """
+        if self._pass is None or self.vsphere.now - self._begun_at > LEASE:
+            # A process that was held up for longer has lost its lease, and carries nothing out any more.
+            self._pass, self._begun_at, self._has_confirmed = self.run(), self.vsphere.now, False
+        try:
+            while actions > 0 or (in_one_go and self._has_confirmed):
+                next(self._pass)
+                actions -= 1
+        except StopIteration:
+            self._pass = None
+            return True
+        except DeathError:
+            self.restart()
+        return False
 
     def observe(self, *, is_late: bool) -> Observed:
         """Read everything for a pass; the vCenter's stream may be a moment late."""
@@ -130,6 +165,7 @@ class Replica:
         if fault is Fault.NOT_SENT:
             raise NoAnswerError
         started = self._call(action)
+        self._has_confirmed = isinstance(action, ConfirmUnchanged)
         if fault is Fault.DIES_AFTER:
             raise DeathError
         if fault is Fault.ANSWER_LOST:

@@ -4,20 +4,21 @@ import os
 
 import pytest
 
-from tests.simulation.world import World
+from tests.simulation.world import TwoLeaders, World
 
-WORLDS = int(os.environ.get("MANAGEDVM_WORLDS", "160"))
+WORLDS = int(os.environ.get("MANAGEDVM_WORLDS", "100"))
 GROUP = 20
 
 
 @pytest.mark.parametrize("first", range(0, WORLDS, GROUP), ids="worlds from {}".format)
-def test_every_world_comes_to_a_good_end(first: int) -> None:
+@pytest.mark.parametrize("kind", [World, TwoLeaders])
+def test_every_world_comes_to_a_good_end(kind: type[World], first: int) -> None:
     for seed in range(first, min(first + GROUP, WORLDS)):
-        world = World(seed)
+        world = kind(seed)
         try:
             world.run(steps=40)
         except Exception as error:
-            error.add_note(f"in world {seed} at {world.vsphere.now}")
+            error.add_note(f"in {kind.__name__}({seed}) at {world.vsphere.now}")
             raise
 
 

@@ -19,6 +19,7 @@ from managedvm.planning.completion import complete, frozen, has_taken_effect, ne
 from managedvm.planning.findings import Aspect, Finding, Reason, fails, unknown
 from managedvm.planning.money import NoRateError
 from managedvm.planning.names import change_request_name
+from managedvm.planning.observed import Unknown
 from managedvm.planning.plan import Part
 from managedvm.planning.records import advanced, assess, automated_charge, change_request
 from managedvm.planning.targets import Target, Unit
@@ -41,13 +42,20 @@ def decide(case: Case, target: Target) -> Part | Job:
 
 
 def settled_slip(case: Case, wanted: tuple[Target, ...]) -> str | None:
-    """Return the id of the order slip that has nothing left to order: each difference is gone, or recorded with it."""
+    """Return the id of the order slip that has nothing left to order: each difference is gone, or recorded with it.
+
+    Where a change of an earlier order may still be on its way, what is met now may differ in a moment.
+    """
     slip = case.vm.spec.change
     if slip is None:
         return case.settled
-    unmet = (target for target in wanted if not target.is_met)
-    is_settled = all(_name(case, slip.id, target) in case.requests for target in unmet)
-    return slip.id if is_settled else case.settled
+    is_quiet = case.running is None and case.seen_by is None and not isinstance(case.task, Unknown)
+
+    def is_settled(target: Target) -> bool:
+        is_met = target.is_met and is_quiet and case.open_request(target) is None
+        return is_met or _name(case, slip.id, target) in case.requests
+
+    return slip.id if all(is_settled(target) for target in wanted) else case.settled
 
 
 def _name(case: Case, slip_id: str, target: Target) -> str:
