@@ -33,8 +33,12 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_HOP_BY_HOP = frozenset({"connection", "keep-alive", "transfer-encoding", "content-length", "host", "date"})
+# What belongs to one connection only. Compression too: an event could not be told from the next one.
+_HOP_BY_HOP = frozenset(
+    {"connection", "keep-alive", "transfer-encoding", "content-length", "host", "date", "accept-encoding"}
+)
 _LONGEST_EVENT = 4 * 2**20
+_LAST_TURNS_SECONDS = 0.25
 _IDLE_SECONDS = 5.0
 """A connection to the other side is not used again after so long: it may just be closing, and that were a fault."""
 
@@ -55,8 +59,11 @@ class Answer:
 class Exchange:
     """One request and what becomes of it; a fault decides with it."""
 
-    def __init__(self, call: Call, request: web.BaseRequest, send: Callable[[], Awaitable[Answer]]) -> None:
+    def __init__(
+        self, call: Call, request: web.BaseRequest, body: bytes, send: Callable[[], Awaitable[Answer]]
+    ) -> None:
         self.call = call
+        self.body = body
         self._request = request
         self._send = send
         self.response: web.StreamResponse = web.Response(status=502)
@@ -220,6 +227,7 @@ class FaultProxy:
             connector=aiohttp.TCPConnector(ssl=door.client_tls, limit=0, keepalive_timeout=_IDLE_SECONDS),
             timeout=aiohttp.ClientTimeout(total=None),
             auto_decompress=False,
+            skip_auto_headers=("Accept-Encoding", "User-Agent", "Content-Type"),
             cookie_jar=aiohttp.DummyCookieJar(),
             read_bufsize=_LONGEST_EVENT,
         )
@@ -228,12 +236,12 @@ class FaultProxy:
             return await self._handle(door, session, request)
 
         runner = web.ServerRunner(
-            web.Server(handle, access_log=None, handler_cancellation=True), handle_signals=False
+            web.Server(handle, access_log=None, handler_cancellation=True),
+            handle_signals=False,
+            shutdown_timeout=0.1,
         )
         await runner.setup()
-        await web.TCPSite(
-            runner, "127.0.0.1", door.port, ssl_context=door.server_tls, shutdown_timeout=0.1
-        ).start()
+        await web.TCPSite(runner, "127.0.0.1", door.port, ssl_context=door.server_tls).start()
         self._sessions.append(session)
         self._runners.append(runner)
         return door
@@ -246,10 +254,13 @@ class FaultProxy:
         await self._cut_watches()
         for carrying in self._carried:
             carrying.cancel()
+        await asyncio.gather(*self._carried, return_exceptions=True)
         for runner in self._runners:
             await runner.cleanup()
         for session in self._sessions:
             await session.close()
+        # Closed connections give their sockets back a few turns of the loop later.
+        await asyncio.sleep(_LAST_TURNS_SECONDS)
 
     async def _handle(
         self, door: Door, session: aiohttp.ClientSession, request: web.BaseRequest
@@ -263,7 +274,7 @@ class FaultProxy:
             async with _sent(door, session, request, body) as answer:
                 return Answer(answer.status, tuple(answer.headers.items()), await answer.read())
 
-        exchange = Exchange(call, request, send)
+        exchange = Exchange(call, request, body, send)
         rule = next((rule for rule in self._rules if rule.strikes(call)), None)
         if rule is None and call.is_watch:
             return await self._stream(door, session, request)

@@ -1,0 +1,260 @@
+"""Nothing dies, but requests and answers get lost, come twice, or are refused: each story ends as if nothing had been."""
+
+from contextlib import suppress
+from itertools import count
+
+import pytest
+
+import lab as world
+from lab import faults, wait_until
+from lab.faults import Moment
+from tests.api.bodies import custom
+from tests.faults.faultlab import NAMESPACE, managed_vm, slip
+from tests.faults.stories import ADOPTED, COLD, HOT, STORIES, THREE
+
+pytestmark = [pytest.mark.lab, pytest.mark.usefixtures("replica")]
+
+FAULTS = {
+    "lost on the way": faults.lost_before,
+    "answer lost": faults.lost_after,
+    "delivered twice": faults.doubled,
+    "delivered twice, answered once": faults.doubled_unseen,
+    "late": faults.late(1.5, Moment.AFTER_EFFECT),
+    "429": faults.refused_before(429),
+    "500 before": faults.refused_before(500),
+    "500 after": faults.refused_after(500),
+    "503 after": faults.refused_after(503),
+}
+"""What can happen to one request. vCenter answers no 429, 500 or 503, so these strike calls to the API server only."""
+
+
+@pytest.fixture
+def replica(told):
+    """The operator, lists of metadata every 10 seconds; it is started again when it ends, as a kubelet does."""
+    process = told.lab.replica(1, MANAGEDVM_RELIST_SECONDS="10")
+    process.start()
+    yield process
+    process.kill()
+    told.lab.free_lease()
+    told.lab.vcenter.clear_faults()
+
+
+def of(name, what):
+    """Return what wants the calls of a kind for a VM."""
+    about = f"{NAMESPACE}/{name}"
+    return lambda call: call.changes and call.about == about and call.what == what
+
+
+def recovered(told, names, seconds=90):
+    """Wait until each story has ended as it should, and all is quiet; return what is wrong all the same."""
+
+    def have_ended():
+        return all(told.has_ended(story, len(story.steps) - 1, name) for story, name in names)
+
+    with suppress(world.DeadlineError):  # what is wrong says it better
+        wait_until(have_ended, "the stories to end", seconds=seconds, every=0.3)
+    told.await_quiet()
+    return {name: why for name, why in told.wrong(names).items() if why}
+
+
+def test_a_fault_at_any_call_leaves_no_trace(told, say):
+    """Each call of each story meets each fault once, all at the same time, each at a VM of its own."""
+    points = [
+        (story, call, nth, fault)
+        for story in STORIES
+        for call, times in told.references[story.name].most(0).items()
+        for nth in range(1, times + 1)
+        for fault in FAULTS
+        if " " in call or not fault[0].isdigit()
+    ]
+    made = told.made(story for story, *_ in points)
+    rules = []
+    for (story, call, nth, fault), (_, name) in zip(points, made, strict=True):
+        rules.append(told.lab.proxy.inject(of(name, call), FAULTS[fault], nth=nth))
+        story.steps[0](told.lab, name)
+    one_step = [(story, name) for story, name in made if len(story.steps) == 1]
+    later = [(story, name) for story, name in made if len(story.steps) > 1]
+    for story, name in later:
+        wait_until(lambda s=story, n=name: told.has_ended(s, 0, n), f"{name}, step 1", seconds=90)
+        for step in range(1, len(story.steps)):
+            told.do(story, step, name)
+    wrong = recovered(told, [*one_step, *later])
+    told.lab.proxy.remove(*rules)
+    struck = sum(len(rule.struck) for rule in rules)
+    say(
+        f"{struck} of {len(points)} faults struck: {len(FAULTS)} faults at every call of {len(STORIES)} stories"
+    )
+    named = dict(zip((name for _, name in made), points, strict=True))
+    assert {f"{named[name][0].name}: {named[name][1:]}": why for name, why in wrong.items()} == {}
+    assert struck > 0.9 * len(points)
+
+
+def test_the_api_server_is_restarted_in_the_middle_of_changes(told, replica):
+    made = told.made([HOT, HOT, THREE, COLD])
+    name = made[0][1]
+    rule = told.lab.proxy.inject(of(name, "POST workentries"), faults.lost_before)
+    for story, vm in made:
+        story.steps[0](told.lab, vm)
+    wait_until(lambda: rule.struck, "the first change to be made", seconds=30)
+    world.restart(told.lab.lab, "apiserver")
+    # Without an API server for longer than its lease lasts it ends, and a kubelet starts it again.
+    replica.start()
+    assert recovered(told, made) == {}
+    replica.start()
+
+
+@pytest.mark.parametrize("how", ["hidden", "lost in a 410"])
+def test_a_deletion_that_no_watch_tells_is_found_by_the_next_list(told, how):
+    lab = told.lab
+    ((_, name),) = told.made([HOT])
+    claims = custom("VMClaim", "-", None, {})
+
+    def claimed():
+        return [claim for claim in lab.client.list(claims) if claim["spec"]["owner"]["name"] == name]
+
+    assert len(claimed()) == 1
+    rule = None
+    if how == "hidden":
+        lab.proxy.hides = lambda event: event["type"] == "DELETED"
+    else:
+        rule = lab.proxy.inject(
+            lambda call: call.is_watch and call.what == "GET managedvms", faults.too_old, times=None
+        )
+        lab.proxy.cut_watches()
+    assert lab.client.delete(managed_vm(name)).ok
+    if rule is not None:
+        wait_until(lambda: rule.struck, "a watch that is told 410", seconds=30)
+        lab.proxy.remove(rule)
+    wait_until(lambda: not claimed(), "the claim to be released", seconds=40)
+    lab.proxy.hides = None
+
+
+@pytest.mark.parametrize("story", [HOT, COLD, ADOPTED], ids=lambda story: story.name)
+def test_sessions_end_at_every_order(told, story):
+    lab, numbers = told.lab, count()
+
+    async def expired(exchange):
+        """End all sessions before the first order and after the second one, and so on."""
+        if next(numbers) % 2:
+            answer = await exchange.forward()
+            lab.vcenter.fault("expire-sessions")
+            return answer
+        lab.vcenter.fault("expire-sessions")
+        return await exchange.forward()
+
+    made = told.made([story, story, story])
+    rule = lab.proxy.inject(lambda call: call.door == "vcenter" and call.changes, expired, times=None)
+    for _, name in made:
+        story.steps[0](lab, name)
+    wrong = recovered(told, made)
+    lab.proxy.remove(rule)
+    assert wrong == {}
+    assert len(rule.struck) >= len(made)
+
+
+@pytest.mark.parametrize("kind", ["refuse", "silence"])
+def test_nothing_is_concluded_while_vcenter_is_away(told, kind):
+    """An outage of more than a minute, with changes at every stage: it is told, and nothing else is."""
+    lab = told.lab
+    made = told.made([HOT, HOT, COLD])
+    (_, bystander), (_, changing), (_, going_down) = made
+    lab.vcenter.vm(f"{NAMESPACE}/{going_down}", ignoreShutdown=True)
+    COLD.steps[0](lab, going_down)
+    wait_until(lambda: "ShutdownGuest" in lab.calls(going_down), "the guest to be asked", seconds=30)
+    lab.vcenter.fault(kind)
+    HOT.steps[0](lab, changing)
+    wait_until(lambda: said(lab, bystander, "VMFound") == "VCenterUnreachable", "the outage", seconds=150)
+    for name, states in ((bystander, []), (changing, None), (going_down, ["InWork"])):
+        vm = lab.status(name)["status"]
+        assert said(lab, name, "VMFound") == "VCenterUnreachable", name
+        assert said(lab, name, "Claimed") == "ClaimHeld", name
+        assert vm["vm"]["instanceUUID"], name
+        requests = lab.requests(name)
+        assert [r["status"]["state"] for r in requests] in (
+            [states] if states is not None else [[], ["Ordered"]]
+        )
+        assert lab.work(requests) == []
+    lab.vcenter.clear_faults()
+    lab.vcenter.vm(f"{NAMESPACE}/{going_down}", ignoreShutdown=False)
+    HOT.steps[0](lab, bystander)
+    assert recovered(told, made, seconds=120) == {}
+
+
+def said(lab, name, condition):
+    """Return the reason of a condition."""
+    conditions = lab.status(name)["status"].get("conditions", ())
+    return next((c["reason"] for c in conditions if c["type"] == condition), "")
+
+
+def test_a_target_that_is_deleted_between_intent_and_act_is_left_alone(told):
+    lab = told.lab
+    ((_, name),) = told.made([HOT])
+    between = faults.Crash(lab.proxy, lambda: None)
+    between.join(of(name, "POST changerequests"), 1, Moment.AFTER_RESPONSE)
+    HOT.steps[0](lab, name)
+    wait_until(lambda: between.held[0], "the intent to be recorded", seconds=30)
+    assert lab.client.delete(managed_vm(name)).ok
+    between.strike()
+    wait_until(lambda: states(lab, name) == ["Withdrawn"], "the request to be withdrawn", seconds=60)
+    told.await_quiet()
+    assert lab.work(lab.requests(name)) == []
+    assert lab.vcenter.vm(f"{NAMESPACE}/{name}")["memoryMiB"] == 4096
+    assert lab.mutations(name)[name]["ReconfigVM_Task"] == 1  # the note of the baseline
+
+
+@pytest.mark.parametrize("dies", [False, True], ids=["", "and the operator dies"])
+def test_what_has_taken_effect_is_billed_although_its_target_was_deleted(told, replica, dies):
+    lab = told.lab
+    ((_, name),) = told.made([HOT])
+    before = faults.Crash(lab.proxy, replica.kill if dies else lambda: None)
+    before.join(of(name, "POST workentries"), 1, Moment.BEFORE)
+    HOT.steps[0](lab, name)
+    wait_until(lambda: before.held[0], "the change to be made", seconds=30)
+    assert lab.client.delete(managed_vm(name)).ok
+    before.strike()
+    if dies:
+        lab.free_lease()
+        replica.start()
+    wait_until(lambda: states(lab, name) == ["Done"], "the request to be closed", seconds=60)
+    (entry,) = lab.work(lab.requests(name))
+    assert (entry["spec"]["charge"]["amount"], entry["spec"]["evidence"]["task"][:5]) == ("30.00", "task-")
+
+
+def states(lab, name):
+    return [request["status"]["state"] for request in lab.requests(name)]
+
+
+def test_a_vm_that_was_shut_down_is_started_although_its_target_was_deleted(told):
+    lab = told.lab
+    ((_, name),) = told.made([COLD])
+    down = faults.Crash(lab.proxy, lambda: None)
+    down.join(of(name, "ReconfigVM_Task"), 1, Moment.BEFORE)
+    COLD.steps[0](lab, name)
+    wait_until(lambda: down.held[0], "the guest to be down", seconds=30)
+    assert lab.vcenter.vm(f"{NAMESPACE}/{name}")["power"] == "poweredOff"
+    assert lab.client.delete(managed_vm(name)).ok
+    down.strike()
+    wait_until(
+        lambda: lab.vcenter.vm(f"{NAMESPACE}/{name}")["power"] == "poweredOn", "the VM to run", seconds=90
+    )
+    wait_until(lambda: states(lab, name) == ["Withdrawn"], "the request to be withdrawn", seconds=90)
+    assert lab.work(lab.requests(name)) == []
+
+
+def test_a_slip_that_arrives_while_another_change_is_made_is_a_change_of_its_own(told):
+    lab = told.lab
+    ((_, name),) = told.made([HOT])
+    made = faults.Crash(lab.proxy, lambda: None)
+    made.join(of(name, "ReconfigVM_Task"), 1, Moment.AFTER_EFFECT)
+    HOT.steps[0](lab, name)
+    wait_until(lambda: made.held[0], "the first change to be sent", seconds=30)
+    lab.patch(name, resources={"memory": "16Gi"}, change=slip("more-still"))
+    made.strike()
+    wait_until(lambda: states(lab, name) == ["Done", "Done"], "both to be closed", seconds=60)
+    assert sorted(
+        (r["spec"]["change"]["before"], r["spec"]["change"]["after"]) for r in lab.requests(name)
+    ) == [
+        ("4Gi", "8Gi"),
+        ("8Gi", "16Gi"),
+    ]
+    assert [entry["spec"]["charge"]["amount"] for entry in lab.work(lab.requests(name))] == ["30.00"] * 2
