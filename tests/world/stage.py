@@ -95,8 +95,15 @@ class Stage:
         return _until(self.object, f"VCenter {self.name}", kind, wanted, seconds)
 
     def allow(self, **spec: Any) -> None:
-        """Change the VCenter's spec."""
-        assert_done(self.api.patch(custom("VCenter", self.name, None, {}), {"spec": spec}))
+        """Change the VCenter's spec, and return when the operator has taken notice."""
+        answer = self.api.patch(custom("VCenter", self.name, None, {}), {"spec": spec})
+        assert_done(answer)
+        asked = answer.body["metadata"]["generation"]
+        wait_until(
+            lambda: self.object().get("status", {}).get("observedGeneration", -1) >= asked,
+            f"VCenter {self.name} to be looked at",
+            seconds=PATIENCE,
+        )
 
 
 @dataclass(slots=True)
