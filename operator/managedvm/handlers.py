@@ -88,7 +88,8 @@ def configure(settings: kopf.OperatorSettings) -> None:
     settings.watching.connect_timeout = 10
     settings.networking.request_timeout = 30
     settings.networking.connect_timeout = 5
-    settings.queueing.worker_limit = 200  # safe without indices, with them it deadlocks
-    settings.queueing.idle_timeout = 1  # each event leaves a task behind for so long
+    # Each event leaves a task behind for so long, which holds the parsed object; a limit of tasks would make objects
+    # wait for them to end, parsed, all of a list.
+    settings.queueing.idle_timeout = 0.1
     settings.persistence.diffbase_storage = _NoDiffs()
     settings.process.ultimate_exiting_timeout = 25  # below the pod's terminationGracePeriodSeconds

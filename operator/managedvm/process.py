@@ -15,10 +15,10 @@ from managedvm.clock import utc_now
 from managedvm.engine.agenda import Agenda, Due, Waker, jittered
 from managedvm.engine.lease import Elector
 from managedvm.engine.liveness import Liveness, LoopLag
-from managedvm.engine.objects import Change, Listed, ObjectKey
+from managedvm.engine.objects import Change, ObjectKey
 from managedvm.engine.passes import Again, Bug, Judgement, Passes, PassRecord, Retry, Stalled, Verdict
 from managedvm.engine.queue import KeyedQueue, Lane
-from managedvm.engine.relist import Listing, Relister, RelistSettings
+from managedvm.engine.relist import Relister, RelistSettings
 from managedvm.engine.replica import Replica
 from managedvm.engine.store import Store
 from managedvm.errors import StalledError, WaitingError
@@ -98,7 +98,7 @@ class Operator:
         self._relister = Relister(
             self.store,
             self.liveness,
-            list_metadata=self._list,
+            list_metadata=self.kube.list_metadata,
             fetch=lambda key: self.kube.find(*key),
             on_change=self._on_change,
             settings=RelistSettings(interval=timedelta(seconds=settings.relist_seconds)),
@@ -200,11 +200,6 @@ class Operator:
 
     def _keys(self) -> list[ObjectKey]:
         return [key for kind in ACTING for key in self.store.keys(kind)]
-
-    async def _list(self, kind: str) -> Listing:
-        version, items = await self.kube.list_metadata(kind)
-        lines = [Listed(m["uid"], m.get("namespace", ""), m["name"], m["resourceVersion"]) for m in items]
-        return Listing(version, lines)
 
     def _count_pass(self, record: PassRecord[ObjectKey]) -> None:
         self.metrics.passes.labels(record.key.kind, record.result.value).inc()

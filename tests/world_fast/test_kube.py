@@ -7,6 +7,7 @@ import pytest
 from aiohttp import web
 from kubernetes import aio as kubernetes
 
+from managedvm.engine.objects import Listed
 from managedvm.errors import (
     NoPermissionError,
     NotActiveError,
@@ -145,13 +146,14 @@ async def test_a_status_patch_holds_for_one_version_only():
 async def test_a_list_is_read_page_by_page_and_has_the_version_of_its_first():
     async def answer(_request, count):
         meta = {"resourceVersion": str(count), **({"continue": "next"} if count == 1 else {})}
-        return web.json_response({"metadata": meta, "items": [{"metadata": {"name": f"n{count}"}}]})
+        listed = {"name": f"n{count}", "uid": f"u{count}", "resourceVersion": "7"}
+        return web.json_response({"metadata": meta, "items": [{"metadata": listed}]})
 
     async with server(answer) as (kube, seen):
-        version, items = await kube.list_metadata("ManagedVM")
+        listing = await kube.list_metadata("ManagedVM")
 
-        assert version == "1"
-        assert [item["name"] for item in items] == ["n1", "n2"]
+        assert listing.resource_version == "1"
+        assert listing.items == [Listed("u1", "", "n1", "7"), Listed("u2", "", "n2", "7")]
         assert "continue=next" in seen[1][1]
 
 

@@ -6,6 +6,7 @@ A watch tells what is there; this port reads what must be certain, and writes. N
 
 import asyncio
 import ssl
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -18,6 +19,8 @@ from kubernetes import aio as kubernetes
 from managedvm import __version__
 from managedvm.api.base import GROUP, VERSION
 from managedvm.api.kinds import KINDS
+from managedvm.engine.objects import Listed
+from managedvm.engine.relist import Listing
 from managedvm.errors import (
     NoPermissionError,
     NotActiveError,
@@ -92,8 +95,8 @@ class Kube(Protocol):
     async def get(self, kind: str, namespace: str, name: str) -> Object:
         """Read one object; NotFoundError if there is none."""
 
-    async def list_metadata(self, kind: str) -> tuple[str, list[Object]]:
-        """List a kind; returns the list's resourceVersion and the metadata of each object."""
+    async def list_metadata(self, kind: str) -> Listing:
+        """List a kind: the list's resourceVersion, and who each object is."""
 
     async def find(self, kind: str, namespace: str, name: str) -> Object | None:
         """Read one object through a list, with no more right than the watch needs; None if there is none."""
@@ -136,19 +139,25 @@ class HttpKube:
         """Read one object."""
         return await self._call("GET", ENDPOINTS[kind].path(namespace, name))
 
-    async def list_metadata(self, kind: str) -> tuple[str, list[Object]]:
+    async def list_metadata(self, kind: str) -> Listing:
         """List the metadata of a kind, page by page, at the newest version."""
-        accept = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
-        version, token, items = "", "", []
+        version, token = "", ""
+        lines: list[Listed] = []
         while True:
-            query = {"limit": str(PAGE), **({"continue": token} if token else {})}
-            page = await self._call("GET", ENDPOINTS[kind].path(), query=query, accept=accept)
+            meta, page = await self._metadata_page(kind, token)
             # All pages are of one snapshot, whose version the first page tells.
-            version = version or page["metadata"]["resourceVersion"]
-            items += [item["metadata"] for item in page.get("items") or ()]
-            token = page["metadata"].get("continue", "")
+            version = version or meta["resourceVersion"]
+            lines += page
+            token = meta.get("continue", "")
             if not token:
-                return version, items
+                return Listing(version, lines)
+
+    async def _metadata_page(self, kind: str, token: str) -> tuple[Object, list[Listed]]:
+        """Return what is needed of a page, and nothing else: parsed, the metadata of ten thousand objects is 100 MB."""
+        accept = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+        query = {"limit": str(PAGE), **({"continue": token} if token else {})}
+        page = await self._call("GET", ENDPOINTS[kind].path(), query=query, accept=accept)
+        return page["metadata"], [_line(item["metadata"]) for item in page.get("items") or ()]
 
     async def find(self, kind: str, namespace: str, name: str) -> Object | None:
         """Read one object through a list."""
@@ -245,6 +254,10 @@ class HttpKube:
         )
         async with asyncio.timeout(REQUEST_SECONDS):
             return response.status, await response.read()
+
+
+def _line(meta: Object) -> Listed:
+    return Listed(meta["uid"], sys.intern(meta.get("namespace", "")), meta["name"], meta["resourceVersion"])
 
 
 def _judged(method: str, path: str, status: int, payload: bytes) -> Object:
