@@ -31,6 +31,7 @@ check: $(SYNCED) ## format, lint, types, layers and the fast tests: seconds, no 
 	$(RUN) ruff check
 	$(RUN) mypy
 	$(RUN) mypy lab
+	$(RUN) mypy bench
 	PYTHONPATH=operator $(RUN) lint-imports
 	$(RUN) pytest -q -m "not lab"
 
@@ -42,6 +43,10 @@ test: $(SYNCED) ## every test; those that need the lab use the one that runs, or
 fmt: $(SYNCED) ## format, and fix what can be fixed safely
 	$(RUN) ruff format
 	$(RUN) ruff check --fix
+
+.PHONY: bench
+bench: $(SYNCED) ## measure beside an idiomatic kopf operator, at 1,000 and 10,000 VMs: about an hour and a half
+	$(RUN) python -m bench
 
 .PHONY: crds
 crds: $(SYNCED) ## write crds/ from the models of operator/managedvm/api
