@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import zlib
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -22,6 +23,9 @@ from managedvm.engine.objects import (
     trimmed,
     version_number,
 )
+
+_COMPRESSION = 3
+"""Of zlib's levels the quickest for objects of a few kB."""
 
 Index = Callable[[Object], Iterable[Hashable]]
 """Returns the values under which an object is found; it must not raise on an object its CRD admits."""
@@ -85,7 +89,7 @@ class Store:
         what: What | None = What.CREATED
         if held:
             if held.uid == uid:
-                what = difference(orjson.loads(held.body), body)
+                what = difference(_unpacked(held.body), body)
             else:
                 self._buried[key.kind].add(held.uid)
             self._forget(held)
@@ -154,7 +158,7 @@ class Store:
     def get(self, kind: str, namespace: str, name: str) -> Object | None:
         """Return the object of this name, or None if none is known."""
         held = self._by_key(ObjectKey(kind, namespace, name))
-        return orjson.loads(held.body) if held else None
+        return _unpacked(held.body) if held else None
 
     def version(self, kind: str, namespace: str, name: str) -> int | None:
         """Return the resourceVersion of the object of this name without parsing it, or None if none is known."""
@@ -164,7 +168,7 @@ class Store:
     def get_by_uid(self, kind: str, uid: str) -> Object | None:
         """Return the object of this UID, or None if none is known."""
         held = self._held[kind].get(uid)
-        return orjson.loads(held.body) if held else None
+        return _unpacked(held.body) if held else None
 
     def count(self, kind: str) -> int:
         """Return how many objects of this kind are held."""
@@ -194,7 +198,7 @@ class Store:
 
     def _parsed(self, kind: str, uids: Iterable[str]) -> Iterator[Object]:
         bodies = [self._held[kind][uid].body for uid in uids]
-        return (orjson.loads(body) for body in bodies)
+        return (_unpacked(body) for body in bodies)
 
     def _by_key(self, key: ObjectKey) -> _Held | None:
         uid = self._uids.get(key)
@@ -226,11 +230,13 @@ class Store:
 
 
 def _packed(body: Object) -> bytes:
-    """Return the object as JSON in just the memory it needs.
+    """Return the object as compressed JSON: a third of its size, for a third more time than reading it takes anyway."""
+    return zlib.compress(orjson.dumps(body), _COMPRESSION)
 
-    What orjson returns keeps hold of the 8 kB buffer it was written into, measured with 3.13; the copy does not.
-    """
-    return bytes(memoryview(orjson.dumps(body)))
+
+def _unpacked(body: bytes) -> Object:
+    unpacked: Object = orjson.loads(zlib.decompress(body))
+    return unpacked
 
 
 def _identity(obj: Mapping[str, Any]) -> tuple[ObjectKey, str, int]:
