@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 K = TypeVar("K", bound=Hashable)
 
 logger = logging.getLogger(__name__)
+
+_NOTED = 256
+"""How many of the latest offers a standby remembers: more than happen while a lease runs out, and no burden."""
 
 CHECK = "check"
 """The purpose under which a pass's own `next_check` stands in the agenda."""
@@ -150,6 +153,7 @@ class Passes(Generic[K]):
         self._settings = settings or PassSettings()
         self._workers: set[asyncio.Task[None]] = set()
         self._idle: set[asyncio.Task[None]] = set()
+        self._noted: OrderedDict[K, Lane] = OrderedDict()
         self._stopping = False
         self._last_end = clock()
         self.active = False
@@ -157,20 +161,27 @@ class Passes(Generic[K]):
         self.bugs: Counter[tuple[object, ...]] = Counter()
 
     def offer(self, key: K, lane: Lane) -> None:
-        """Queue the key if this replica is active; a standby forgets it, since `run` queues every key later."""
+        """Queue the key if this replica is active; a standby only notes the latest, for `run` to begin with them."""
         if self.active:
             self._queue.add(key, lane)
+            return
+        self._noted.pop(key, None)
+        self._noted[key] = max(lane, Lane.DRIFT)
+        if len(self._noted) > _NOTED:
+            self._noted.popitem(last=False)
 
     async def run(self, keys: Callable[[], Iterable[K]]) -> None:
         """Queue every key once, ordered by its `repr`, and work until `stop`; called once, with the lease held.
 
+        Keys that were offered lately go first: what happened while nobody acted must not wait behind all the others.
         `keys` is called in the moment in which offers begin to count, so that none falls between. An error
         that ends a worker all the same is raised, so that it cannot go unnoticed.
         """
         self.active = True
         self._last_end = self._clock()
         for key in sorted(keys(), key=repr):
-            self._queue.add(key, Lane.RESYNC)
+            self._queue.add(key, self._noted.get(key, Lane.RESYNC))
+        self._noted.clear()
         try:
             async with asyncio.TaskGroup() as group:
                 for worst in self._settings.worst_lanes():
