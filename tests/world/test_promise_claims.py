@@ -188,6 +188,7 @@ def test_a_path_that_means_another_vm_now_freezes_everything(party, stage):
     assert vm.status["vm"]["instanceUUID"] == identity
     stage.vcenter.delete_vm(f"{party.namespace}/web-01")
     vm.path = f"{party.namespace}/web-old"
+    vm.look_again()
     vm.until("VMFound", status="True")
     vm.request("Memory", "Done")
 

@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 OUTAGE_IS_TOLD_AFTER = timedelta(seconds=60)
 CLUSTER_SETTLES_AFTER = timedelta(seconds=5)
-CREDENTIALS_ARE_READ_AGAIN_AFTER = timedelta(seconds=10)
+CREDENTIALS_ARE_READ_AGAIN_AFTER = timedelta(seconds=5)
 
 _HTTPS = 443
 _FOR_PEOPLE = {
