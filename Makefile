@@ -39,6 +39,10 @@ check: $(SYNCED) ## format, lint, types, layers and the fast tests: seconds, no 
 test: $(SYNCED) ## every test; those that need the lab use the one that runs, or start one
 	$(RUN) pytest
 
+.PHONY: soak
+soak: $(SYNCED) ## thousands of simulated worlds, and every crash point
+	MANAGEDVM_WORLDS=5000 $(RUN) pytest tests/simulation tests/faults
+
 .PHONY: fmt
 fmt: $(SYNCED) ## format, and fix what can be fixed safely
 	$(RUN) ruff format
