@@ -307,3 +307,9 @@ def test_retries_grow_to_a_limit_and_a_locked_account_is_not_provoked():
     assert all(pause <= 30 for pause in pauses)
     assert pauses[-1] >= 15
     assert timing.pause(InvalidCredentialsError("x"), 0, "berlin") == 300
+
+
+def test_the_stream_rests_after_work_so_that_a_storm_leaves_the_processor_to_others():
+    timing = StreamTiming()
+    assert timing.rest(0.01) == pytest.approx(0.03)
+    assert timing.rest(5.0) == timing.longest_rest_seconds

@@ -6,6 +6,7 @@ When anything breaks it begins again with a new session and compares; until that
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -37,6 +38,14 @@ class StreamTiming:
     """After a refusal that only a person can end; wrong passwords tried more often lock the account."""
     look_back: timedelta = timedelta(hours=24)
     """How far back HA restarts are read at the start."""
+
+    busy_share: float = 0.25
+    """How much of one processor the stream may take, so that a storm of changes leaves the rest to others."""
+    longest_rest_seconds: float = 0.25
+
+    def rest(self, busy_seconds: float) -> float:
+        """Return the seconds to wait after so many of work; after an ordinary change they are a few hundredths."""
+        return min(self.longest_rest_seconds, busy_seconds * (1 / self.busy_share - 1))
 
     def pause(self, error: ManagedVMError, failures: int, name: str) -> float:
         """Return the seconds to wait after so many failures in a row, spread so that replicas do not knock together."""
@@ -136,6 +145,7 @@ class Stream:
         """Hand over updates until something breaks. What the server tells in several pages is told as one."""
         pending: list[Change] = []
         while not self._stopping.is_set():
+            began = time.thread_time()
             page = collector.next_page(version, self._timing.wait_seconds)
             if page is not None:
                 version = page.version
@@ -145,6 +155,8 @@ class Stream:
                     self._call(self._inventory.apply, tuple(pending))
                 self._release(pending)
                 pending = []
+                # In a storm the server puts more into each answer when it is asked less often.
+                self._stopping.wait(self._timing.rest(time.thread_time() - began))
 
     def _attach(self, collector: Collector) -> None:
         """Follow again, through a new collector, the tasks that have not ended."""
