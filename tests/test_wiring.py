@@ -117,4 +117,4 @@ def test_a_vm_of_another_vcenter_asks_for_nobody(store):
 
 
 def test_an_outage_asks_for_the_vms_of_that_vcenter(store):
-    assert set(dict(affected_by_vcenter(store, "berlin"))) == {WEB}
+    assert dict(affected_by_vcenter(store, "berlin")) == {WEB: Lane.RESYNC}

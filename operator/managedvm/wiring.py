@@ -100,8 +100,8 @@ def affected_by_inventory(store: Store, vcenter: str, names: Iterable[str]) -> W
 
 
 def affected_by_vcenter(store: Store, vcenter: str) -> Wanted:
-    """Yield the passes of the VMs that a VCenter's coming or going asks for."""
-    yield from ((vm, Lane.DRIFT) for vm in _managed_vms(store, "vcenter", vcenter))
+    """Yield the passes of the VMs that a VCenter's coming or going asks for: of all, so nobody in particular is meant."""
+    yield from ((vm, Lane.RESYNC) for vm in _managed_vms(store, "vcenter", vcenter))
 
 
 def _managed_vms(store: Store, index: str, value: Hashable) -> Iterator[ObjectKey]:
