@@ -109,9 +109,14 @@ class FaultLab:
 
     def work(self, requests: Iterable[Object]) -> list[Object]:
         """Return every WorkEntry on these ChangeRequests."""
-        names = {request["metadata"]["name"] for request in requests}
-        entries = self.client.list(custom("WorkEntry", "-", NAMESPACE, {}))
-        return [entry for entry in entries if entry["spec"]["changeRequestRef"]["name"] in names]
+        kind = custom("WorkEntry", "-", NAMESPACE, {})
+        return [
+            entry
+            for request in requests
+            for entry in self.client.list(
+                kind, fieldSelector=f"spec.changeRequestRef.name={request['metadata']['name']}"
+            )
+        ]
 
     def outcome(self, name: str) -> Outcome | None:
         """Return what became of a ManagedVM, None while its latest spec was not looked at."""
@@ -124,7 +129,7 @@ class FaultLab:
         return Outcome(
             conditions=tuple(sorted(_said(c, name) for c in status.get("conditions", ()))),
             requests=tuple(sorted(_asked(request, name) for request in requests)),
-            work=tuple(sorted(_worked(entry, name) for entry in self.work(requests) if requests)),
+            work=tuple(sorted(_worked(entry, name) for entry in self.work(requests))),
             size=(facts["cpus"], facts["memoryMiB"], tuple(disk["sizeGiB"] for disk in facts["disks"])),
             power=facts["power"],
         )
