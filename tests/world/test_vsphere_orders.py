@@ -311,6 +311,17 @@ async def test_after_a_restart_of_ours_the_latest_task_can_be_read(sim):
         assert isinstance(await again.vsphere.recent_task(vm.moref, RECONFIGURE), Unknown)
 
 
+async def test_an_order_that_was_delivered_twice_is_told_by_the_delivery_that_was_carried_out(sim):
+    async with following(sim) as follower:
+        vm = follower.vm(DB)
+        await follower.vsphere.reconfigure(reconfiguration(vm, notes={"managedvm.twice": "1"}))
+        done = (await follower.until(lambda f: f.vm(DB).task.end and f.vm(DB), "its end")).task
+        await follower.vsphere.reconfigure(reconfiguration(vm, notes={"managedvm.twice": "1"}))
+        late = (await follower.until(lambda f: f.vm(DB).task.fault and f.vm(DB), "the second's end")).task
+        assert late.moref != done.moref
+        assert await follower.vsphere.recent_task(vm.moref, RECONFIGURE) == done
+
+
 async def test_a_busy_vcenter_is_told_apart_from_one_that_has_finished(sim):
     async with following(sim) as follower:
         sim.admin.fault("slow-task", method="ReconfigureComputeResource_Task", seconds=0.5)

@@ -61,6 +61,10 @@ RECONFIGURE = "ReconfigVM_Task"
 """The method of the task that changes a VM's configuration."""
 
 
+OUTRUN = "ConcurrentAccess"
+"""The fault of a task that came too late: the VM had changed since it was decided on. Nothing was done or refused."""
+
+
 class TaskState(StrEnum):
     """How far a vCenter task is."""
 

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 from managedvm.planning.findings import shortened
-from managedvm.planning.observed import TaskFacts, TaskState
+from managedvm.planning.observed import OUTRUN, TaskFacts, TaskState
 from managedvm.planning.wallclock import shown
 
 RETRY_AFTER = timedelta(minutes=5)
@@ -12,7 +12,7 @@ RETRY_AFTER = timedelta(minutes=5)
 
 def rests_until(task: TaskFacts | None, now: datetime) -> datetime | None:
     """Return until when a task that ended in an error is not repeated; None when nothing stands in the way."""
-    if task is None or task.state is not TaskState.ERROR:
+    if task is None or task.state is not TaskState.ERROR or task.fault == OUTRUN:
         return None
     again = (task.end or task.queued_at) + RETRY_AFTER
     return again if now < again else None

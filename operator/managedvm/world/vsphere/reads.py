@@ -5,7 +5,7 @@ from typing import Any
 
 from pyVmomi import vim, vmodl
 
-from managedvm.planning.observed import TaskFacts, TaskState
+from managedvm.planning.observed import OUTRUN, TaskFacts, TaskState
 from managedvm.world.vsphere.connection import Session
 from managedvm.world.vsphere.facts import TASK_PROPERTIES
 
@@ -20,7 +20,10 @@ def devices_of(session: Session, vm: str) -> list[Any]:
 
 
 def latest_task(session: Session, vm: str, method: str) -> TaskFacts | None:
-    """Return the VM's latest task of `method` that our own account started; vCenter remembers them for minutes."""
+    """Return the VM's latest task of `method` that our own account started; vCenter remembers them for minutes.
+
+    One that came too late is left out: sent twice, it would hide the one that made the change.
+    """
     paths = (*TASK_PROPERTIES, "info.name", "info.reason", "info.key")
 
     def read() -> list[dict[str, Any]]:
@@ -29,9 +32,9 @@ def latest_task(session: Session, vm: str, method: str) -> TaskFacts | None:
         start.skip, start.selectSet = True, [step]
         return _retrieve(session, start, vim.Task, paths)
 
-    ours = [v for v in session.read(read) if _method(v) == method and _user(v) == session.user.casefold()]
-    latest = max(ours, key=lambda values: values["info.queueTime"], default=None)
-    return _facts(latest, method) if latest is not None else None
+    ours = (v for v in session.read(read) if _method(v) == method and _user(v) == session.user.casefold())
+    tasks = (_facts(values, method) for values in ours)
+    return max((t for t in tasks if t.fault != OUTRUN), key=lambda task: task.queued_at, default=None)
 
 
 def _start(session: Session, vm: str) -> Any:
