@@ -1,5 +1,6 @@
 """WorkEntry: who worked when on which request. A record: create-only."""
 
+from enum import StrEnum
 from typing import Annotated, ClassVar
 
 from pydantic import ConfigDict, Field
@@ -19,6 +20,18 @@ from managedvm.api.base import (
     Timestamp,
 )
 from managedvm.api.changerequest import Billing
+
+
+class Cause(StrEnum):
+    """What the work was found to be due to; with the kind of the request it decides the clause (6.1, 6.2, 6.4)."""
+
+    PROVIDER = "Provider"
+    CUSTOMER_CHANGE = "CustomerChange"
+    DDOS = "DDoS"
+    MALWARE = "Malware"
+    SECURITY_CHECK = "SecurityCheck"
+    OVERUSE = "Overuse"
+    CUSTOMER_SOFTWARE = "CustomerSoftware"
 
 
 class ChargeLine(ApiModel):
@@ -78,6 +91,10 @@ class WorkEntrySpec(ApiModel):
     begin: Timestamp = Field(description="Begin of the work.")
     end: Timestamp = Field(description="End of the work.")
     activity: LongText = Field(description="What was done.")
+    cause: Cause | None = Field(
+        default=None,
+        description="What the work was found to be due to; a cause of clause 6 is billed by effort whatever was asked.",
+    )
     evidence: Evidence | None = Field(default=None, description="Where it can be seen.")
     charge: Charge | None = Field(
         default=None,
