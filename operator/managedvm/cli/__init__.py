@@ -1,0 +1,68 @@
+"""The commands: `run` the operator, `explain` a ManagedVM, `crds` and `reasons` for those who build and document.
+
+What asks the API server has a module of its own here.
+"""
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import kopf
+import typer
+
+from managedvm import __version__, logs
+from managedvm.api import crds
+from managedvm.cli.connection import connection
+from managedvm.cli.explain import explain_command
+from managedvm.handlers import registry
+from managedvm.planning.findings import Reason
+from managedvm.process import Operator
+from managedvm.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="The managed hosting contract as a program."
+)
+app.command(name="explain")(explain_command)
+
+
+@app.command()
+def run(context: typer.Context) -> None:
+    """Run the operator; its settings are MANAGEDVM_* variables of the environment."""
+    read_settings: Callable[[], Settings] = context.obj
+    asyncio.run(_run(read_settings()))
+
+
+@app.command(name="crds")
+def crds_command(
+    directory: Annotated[Path, typer.Argument(help="Where the CRDs are.")] = Path("crds"),
+    check: Annotated[bool, typer.Option("--check/--write", help="Only say whether they are current.")] = True,
+) -> None:
+    """Check the generated CRDs, or write them."""
+    changed = crds.stale(directory) if check else crds.write(directory)
+    for file in changed:
+        typer.echo(f"{file} {'is not current' if check else 'written'}")
+    if check and changed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def reasons() -> None:
+    """Print every reason of conditions and Events with its effect and meaning, as a Markdown table."""
+    typer.echo("| reason | effect | meaning |\n|---|---|---|")
+    for reason in sorted(Reason, key=lambda r: r.word):
+        typer.echo(f"| `{reason.word}` | {reason.effect.name.title()} | {reason.meaning} |")
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    typer.echo(__version__)
+
+
+async def _run(settings: Settings) -> None:
+    logs.configure(settings.log_level)
+    operator = Operator(settings, await connection(None))
+    await kopf.operator(registry=registry(operator), clusterwide=True, standalone=True)
