@@ -242,8 +242,11 @@ def vcenter_spec(**spec: Any) -> VCenterSpec:
     return vcenter(**spec).spec
 
 
-def claim(uuid: str = VM_UUID, *, namespace: str = "kunde-a", name: str = "web-01") -> VMClaim:
-    owner = {"namespace": namespace, "name": name}
+def claim(
+    uuid: str = VM_UUID, *, namespace: str = "kunde-a", name: str = "web-01", uid: str | None = None
+) -> VMClaim:
+    """Return the claim to a VM; `uid` is that of the ManagedVM that made it."""
+    owner = {"namespace": namespace, "name": name, "uid": uid}
     spec = {"vCenterUUID": VCENTER_UUID, "instanceUUID": uuid, "owner": owner}
     return VMClaim.of(
         {"metadata": {"name": claim_name(VCENTER_UUID, uuid), "uid": "uid-claim"}, "spec": spec}

@@ -18,6 +18,7 @@ from managedvm.planning.actions import (
     Reconfigure,
     RecordRequest,
     RecordWork,
+    ReleaseClaim,
     ShutDownGuest,
 )
 from managedvm.planning.clauses import Clause
@@ -48,6 +49,10 @@ def check(vm: ManagedVM, observed: Observed, now: datetime, plan: Plan) -> None:
     """Assert every law."""
     everything_said_has_a_clause_and_fits_a_condition(plan)
     what_is_written_is_valid(plan, now)
+    if any(isinstance(action, ReleaseClaim) for action in plan.actions):
+        # Nothing is done to any VM, so no other law is touched.
+        a_claim_is_let_go_for_another_vm_only(vm, observed, plan)
+        return
     nothing_is_done_without_permission(vm, observed, plan)
     nothing_is_done_to_a_vm_of_somebody_else(vm, observed, plan)
     without_a_package_only_high_availability_is_kept(vm, observed, now, plan)
@@ -73,6 +78,20 @@ def what_is_written_is_valid(plan: Plan, now: datetime) -> None:
     assert plan.next_check is None or plan.next_check > now, (
         "a pass in the past would be made again at once, for ever"
     )
+
+
+def a_claim_is_let_go_for_another_vm_only(vm: ManagedVM, observed: Observed, plan: Plan) -> None:
+    sight = observed.sight
+    assert isinstance(sight, Sight), "a claim let go without a healthy inventory"
+    wanted = sight.by_uuid if vm.spec.vm.instance_uuid is not None else sight.at_path
+    assert wanted is not None
+    assert vm.status.vm is None
+    by_name = {held.metadata.name: held for held in observed.held}
+    for action in plan.actions:
+        assert isinstance(action, ReleaseClaim), "more than claims in one go"
+        freed = by_name[action.name]
+        assert freed.spec.instance_uuid != wanted.instance_uuid
+        assert freed.spec.owner.uid not in (None, vm.metadata.uid)
 
 
 def nothing_is_done_without_permission(vm: ManagedVM, observed: Observed, plan: Plan) -> None:

@@ -238,6 +238,8 @@ def _observed(dice: Random) -> Observed:
 def _disturbances(facts: VirtualMachine) -> list[dict[str, Any]]:
     """Return what may be missing or wrong around the VM, one at a time."""
     somebody = claim(facts.instance_uuid, namespace="kunde-b")
+    earlier = claim(OTHER_UUID, uid="uid-of-an-earlier-object")
+    earlier_vm = replace(facts, instance_uuid=OTHER_UUID)
     nobody: dict[str, Any] = {"claims": {}, "own_claim": None}
     return [
         {"sight": Unknown("connection refused")},
@@ -249,6 +251,13 @@ def _disturbances(facts: VirtualMachine) -> list[dict[str, Any]]:
         {"claims": {somebody.metadata.name: somebody}, "own_claim": None},
         nobody,
         nobody,
+        {"own_claim": earlier, "held": (earlier,), "claims": {}},
+        {
+            "sight": Sight(VCENTER_UUID, earlier_vm, facts),
+            "own_claim": earlier,
+            "held": (earlier,),
+            "claims": {},
+        },
         {"task": Unknown("the read timed out")},
         {"prices": None},
         {"prices": price_book(rate("2026-11-24T00:00"))},

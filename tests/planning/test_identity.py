@@ -4,14 +4,15 @@ from dataclasses import replace
 
 import pytest
 
+from managedvm.planning import identity
 from managedvm.planning.actions import ClaimVM
 from managedvm.planning.findings import Effect, Finding, Reason, Truth
 from managedvm.planning.identity import (
     Identified,
     Sight,
     Sticky,
-    identify,
     is_granted,
+    outlived,
     plan_claim,
     sticky_identity,
 )
@@ -30,13 +31,19 @@ from tests.factories import (
 
 VM = virtual_machine()
 OTHER = virtual_machine(instance_uuid=OTHER_UUID)
-BY_PATH = managed_vm().spec.vm
-BY_UUID = managed_vm(vm={"vCenterRef": {"name": "berlin"}, "instanceUUID": VM_UUID}).spec.vm
+BY_PATH = managed_vm()
+BY_UUID = managed_vm(vm={"vCenterRef": {"name": "berlin"}, "instanceUUID": VM_UUID})
+FOREIGN_PATH = "/Berlin/vm/kunde-b/web-01"
+FOREIGN = virtual_machine(instance_uuid=OTHER_UUID, path=FOREIGN_PATH)
 STICKY = Sticky(VCENTER_UUID, VM_UUID)
 
 
 def sight(by_uuid=None, at_path=None, **more) -> Sight:
     return Sight(VCENTER_UUID, by_uuid, at_path, **more)
+
+
+def identify(vm, sticky, seen, vcenter=None):
+    return identity.identify(vm, sticky, seen, vcenter or vcenter_spec())
 
 
 def reason(found) -> Reason:
@@ -143,8 +150,8 @@ def test_a_grant_is_for_its_namespace_only():
 FOUND = Identified(VM, VCENTER_UUID)
 
 
-def claimed(held, vm=None, vcenter=None, *, may_act=True):
-    finding, action = plan_claim(vm or managed_vm(), FOUND, vcenter or vcenter_spec(), held, may_act=may_act)
+def claimed(held, vm=None, *, may_act=True):
+    finding, action = plan_claim(vm or managed_vm(), FOUND, held, may_act=may_act)
     return finding.reason, action
 
 
@@ -157,9 +164,7 @@ def test_a_second_claim_is_a_conflict_in_the_same_namespace():
 
 
 def test_a_claim_of_another_customer_is_a_conflict_that_does_not_name_him():
-    finding, action = plan_claim(
-        managed_vm(), FOUND, vcenter_spec(), claim(namespace="kunde-b", name="secret"), may_act=True
-    )
+    finding, action = plan_claim(managed_vm(), FOUND, claim(namespace="kunde-b", name="secret"), may_act=True)
     assert (finding.reason, action) == (Reason.CONFLICT, None)
     assert "secret" not in finding.message
     assert "kunde-b" not in finding.message
@@ -173,12 +178,6 @@ def test_where_nothing_is_done_nothing_is_claimed():
     assert claimed(None, may_act=False) == (Reason.CLAIM_NOT_NEEDED, None)
 
 
-def test_a_vm_outside_of_the_grants_is_not_claimed_and_not_talked_about():
-    finding, action = plan_claim(managed_vm(), FOUND, vcenter_spec(grants=[]), claim(), may_act=True)
-    assert (finding.reason, action) == (Reason.NOT_GRANTED, None)
-    assert VM_UUID not in finding.message
-
-
 def test_a_claim_is_named_after_the_vm_and_says_whose_it_is():
     found, action = claimed(None)
     assert found is Reason.CLAIM_PENDING
@@ -187,5 +186,108 @@ def test_a_claim_is_named_after_the_vm_and_says_whose_it_is():
     assert action.body["spec"] == {
         "vCenterUUID": VCENTER_UUID,
         "instanceUUID": VM_UUID,
-        "owner": {"namespace": "kunde-a", "name": "web-01"},
+        "owner": {"namespace": "kunde-a", "name": "web-01", "uid": "uid-web-01"},
     }
+
+
+NAMES_FOREIGN = managed_vm(vm={"vCenterRef": {"name": "berlin"}, "inventoryPath": FOREIGN_PATH})
+GUESSES_UUID = managed_vm(vm={"vCenterRef": {"name": "berlin"}, "instanceUUID": OTHER_UUID})
+
+
+@pytest.mark.parametrize(
+    "there",
+    [
+        sight(by_uuid=FOREIGN, at_path=FOREIGN),
+        sight(by_uuid=replace(FOREIGN, is_template=True), at_path=replace(FOREIGN, is_template=True)),
+        sight(by_uuid=replace(FOREIGN, connected=False), at_path=replace(FOREIGN, connected=False)),
+        sight(path_is_ambiguous=True),
+        sight(),
+    ],
+    ids=["a VM", "a template", "a VM out of sight", "several", "nothing"],
+)
+@pytest.mark.parametrize("vm", [NAMES_FOREIGN, GUESSES_UUID], ids=["by path", "by UUID"])
+def test_who_guesses_hears_the_same_whatever_is_there(vm, there):
+    assert identify(vm, None, there) == identify(vm, None, sight())
+    assert reason(identify(vm, None, there)) is Reason.NOT_GRANTED
+
+
+def test_who_guesses_a_uuid_hears_the_same_while_some_vms_cannot_be_read():
+    unread = replace(sight(), unidentified=3)
+    assert identify(GUESSES_UUID, None, replace(unread, by_uuid=FOREIGN)) == identify(
+        GUESSES_UUID, None, unread
+    )
+
+
+@pytest.mark.parametrize("away", [Unknown("vcenter-7.intern.example: connection refused"), sight(by_uuid=VM)])
+def test_a_namespace_without_any_grant_hears_nothing_of_the_vcenter(away):
+    found = identify(BY_UUID, None, away, vcenter_spec(grants=[]))
+    assert reason(found) is Reason.NOT_GRANTED
+    assert "intern" not in found.message
+
+
+def test_what_is_at_a_path_that_was_given_to_somebody_else_is_not_looked_at():
+    moved = replace(VM, path="/Berlin/vm/kunde-a-new/web-01")
+    granted = vcenter_spec(grants=[{"namespace": "kunde-a", "folder": "/Berlin/vm/kunde-a-new"}])
+    stranger = replace(FOREIGN, path=PATH)
+    assert identify(BY_PATH, STICKY, sight(by_uuid=moved, at_path=stranger), granted) == Identified(
+        moved, VCENTER_UUID
+    )
+
+
+def test_a_vm_that_has_left_the_grants_is_not_talked_about():
+    gone = replace(VM, path="/Berlin/vm/kunde-b/web-01", is_template=True)
+    found = identify(BY_PATH, STICKY, sight(by_uuid=gone))
+    assert reason(found) is Reason.NOT_GRANTED
+    assert VM_UUID not in found.message
+
+
+def test_a_vm_that_may_be_among_those_that_cannot_be_read_is_not_missing():
+    found = identify(BY_PATH, None, replace(sight(), unidentified=2))
+    assert (reason(found), found.truth) == (Reason.VCENTER_UNREACHABLE, Truth.UNKNOWN)
+    assert "2 VMs cannot be read" in found.message
+
+
+LEFT = claim(OTHER_UUID, uid="uid-of-an-earlier-object")
+
+
+def freed(vm=None, held=(LEFT,), seen=None, vcenter=None):
+    at_path = sight(by_uuid=OTHER, at_path=VM)
+    return outlived(vm or BY_PATH, held, seen or at_path, vcenter or vcenter_spec())
+
+
+def test_a_claim_that_an_earlier_object_of_the_name_left_is_outlived_by_one_that_means_another_vm():
+    assert freed() == (LEFT,)
+    assert freed(BY_UUID, seen=sight(by_uuid=VM)) == (LEFT,)
+
+
+def test_a_claim_to_the_same_vm_is_never_outlived():
+    assert freed(seen=sight(by_uuid=OTHER, at_path=replace(OTHER, path=PATH))) == ()
+    assert freed(seen=replace(sight(at_path=replace(OTHER, path=PATH)), vcenter_uuid=VM_UUID)) == ()
+
+
+@pytest.mark.parametrize(
+    "doubt",
+    [
+        {"held": (claim(OTHER_UUID, uid="uid-web-01"),)},
+        {"held": (claim(OTHER_UUID),)},
+        {"seen": sight(by_uuid=OTHER)},
+        {"seen": Unknown("connection refused")},
+        {"seen": replace(sight(at_path=VM), expected_vcenter=OTHER_UUID)},
+        {"vcenter": vcenter_spec(grants=[])},
+        {
+            "vm": managed_vm(
+                status={
+                    "vm": {
+                        "instanceUUID": VM_UUID,
+                        "vCenterUUID": VCENTER_UUID,
+                        "inventoryPath": PATH,
+                        "powerState": "",
+                    }
+                }
+            )
+        },
+    ],
+    ids=["own", "unknown maker", "nothing there", "unseen", "another vCenter", "no grant", "known before"],
+)
+def test_in_doubt_no_claim_is_outlived(doubt):
+    assert freed(**doubt) == ()

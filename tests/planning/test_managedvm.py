@@ -11,6 +11,7 @@ from managedvm.planning.actions import (
     OverrideHighAvailability,
     Reconfigure,
     RecordRequest,
+    ReleaseClaim,
 )
 from managedvm.planning.clauses import Clause
 from managedvm.planning.findings import Aspect, Reason
@@ -21,6 +22,7 @@ from managedvm.planning.targets import BASELINE_NOTE
 from tests import laws
 from tests.factories import (
     NOW,
+    OTHER_UUID,
     PATH,
     PREMIUM,
     claim,
@@ -172,6 +174,21 @@ def test_of_somebody_elses_vm_status_says_nothing():
 
 def test_nothing_else_is_done_before_the_vm_is_claimed():
     assert kinds(planned(managed_vm(**GROWN), observed(NEEDY, claims={}, own_claim=None))) == [ClaimVM]
+
+
+def test_what_an_earlier_object_of_the_name_held_is_released_before_anything_else():
+    earlier = claim(OTHER_UUID, uid="uid-of-an-earlier-object")
+    found = observed(NEEDY, claims={}, own_claim=earlier, held=(earlier,))
+    decided = planned(managed_vm(**GROWN), found)
+    assert decided.actions == (ReleaseClaim(earlier.metadata.name, "uid-claim"),)
+    assert planned(managed_vm(suspend=True), found).actions == ()
+
+
+def test_an_object_that_was_made_again_for_the_same_vm_keeps_its_claim():
+    same = claim(uid="uid-of-an-earlier-object")
+    decided = planned(managed_vm(), observed(own_claim=same, held=(same,), claims={same.metadata.name: same}))
+    assert decided.actions == ()
+    assert reason(decided, Aspect.CLAIMED) is Reason.CLAIM_HELD
 
 
 def test_everything_is_done_in_the_order_in_which_it_depends():

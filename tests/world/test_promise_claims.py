@@ -86,6 +86,54 @@ def test_a_claim_is_released_with_its_managed_vm_and_taken_by_the_next(party):
     assert set(claims_of(party)) == {"heir"}
 
 
+def test_a_name_that_was_given_to_another_vm_while_nobody_looked_lets_the_first_one_go(party, replica):
+    first = party.vm().settled()
+    was = claims_of(party)["web-01"]["spec"]["instanceUUID"]
+    party.machine("web-02")
+    replica.stop()
+    try:
+        first.delete()
+        party.declare("web-01", vm={**at(first), "inventoryPath": f"{party.folder}/web-02"})
+    finally:
+        replica.start()
+    again = party.declare("heir", vm=at(first)).settled()
+    assert claims_of(party)["heir"]["spec"]["instanceUUID"] == was == again.status["vm"]["instanceUUID"]
+    first.settled()
+    assert first.status["vm"]["inventoryPath"] == f"{party.folder}/web-02"
+    assert set(claims_of(party)) == {"web-01", "heir"}
+
+
+def test_a_managed_vm_that_was_made_again_for_the_same_vm_keeps_its_claim(party, replica):
+    vm = party.vm().settled()
+    before = claims_of(party)["web-01"]
+    replica.stop()
+    try:
+        vm.delete()
+        party.declare("web-01")
+    finally:
+        replica.start()
+    vm.settled()
+    assert claims_of(party)["web-01"] == before
+    assert before["spec"]["owner"]["uid"] != vm.body["metadata"]["uid"]
+
+
+def test_who_guesses_a_uuid_learns_nothing(party, stage):
+    other = stage.party()
+    try:
+        theirs = other.vm().settled()
+        guessed = {"vCenterRef": {"name": stage.name}, "instanceUUID": theirs.status["vm"]["instanceUUID"]}
+        wrong = {**guessed, "instanceUUID": "42000000-0000-4000-8000-00000000beef"}
+        said = [
+            party.declare(name, vm=where)
+            .until("Claimed", status="False", reason="NotGranted")["message"]
+            .replace(where["instanceUUID"], "UUID")
+            for name, where in (("right", guessed), ("wrong", wrong))
+        ]
+        assert said[0] == said[1]
+    finally:
+        other.close()
+
+
 def test_deleting_a_managed_vm_never_touches_the_vm(party):
     vm = party.vm().settled()
     before, done = vm.facts, vm.done_to_vm()

@@ -1,6 +1,6 @@
 """VMClaim: "this VM belongs to that ManagedVM". Its name is made of the VM's identity, so a second claim is a 409."""
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
@@ -12,6 +12,15 @@ class ClaimOwner(ApiModel):
 
     namespace: NamespaceName = Field(description="Namespace of the ManagedVM.")
     name: Name = Field(description="Name of the ManagedVM.")
+    uid: Annotated[str, Field(min_length=1, max_length=64)] | None = Field(
+        default=None,
+        description="For information: UID of the ManagedVM that made the claim. The claim stays with whoever has its "
+        "namespace and name, until a new object of that name asks for another VM.",
+    )
+
+    def is_named(self, namespace: str, name: str) -> bool:
+        """Return whether the ManagedVM of this namespace and name holds the claim, whichever object it is today."""
+        return (self.namespace, self.name) == (namespace, name)
 
 
 class VMClaimSpec(ApiModel):

@@ -4,29 +4,34 @@ A path is resolved once; from then on the instance UUID counts. Nothing is concl
 healthy, and a VM that may not be claimed is not touched and hardly talked about.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from managedvm.api.base import API_VERSION
 from managedvm.api.changerequest import RequestedVM
 from managedvm.api.managedvm import ManagedVM, VMIdentity
 from managedvm.api.vcenter import VCenterSpec
 from managedvm.api.vmclaim import ClaimOwner, VMClaim, VMClaimSpec
-from managedvm.planning.actions import ClaimVM
+from managedvm.planning.actions import ClaimVM, ReleaseClaim
 from managedvm.planning.clauses import Clause
-from managedvm.planning.findings import Aspect, Finding, Reason, fails, holds, unknown
+from managedvm.planning.findings import Aspect, Finding, Reason, fails, holds, some, unknown
 from managedvm.planning.names import claim_name
 from managedvm.planning.observed import Unknown, VirtualMachine
+from managedvm.planning.plan import Part
 
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """What a healthy inventory answers about one ManagedVM; `expected_vcenter` is who the VCenter was before."""
+    """What a healthy inventory answers about one ManagedVM; `expected_vcenter` is who the VCenter was before.
+
+    `unidentified` VMs have no readable configuration; one that is missed may be among them.
+    """
 
     vcenter_uuid: str
     by_uuid: VirtualMachine | None
     at_path: VirtualMachine | None
     path_is_ambiguous: bool = False
     expected_vcenter: str | None = None
+    unidentified: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,17 +70,22 @@ def sticky_identity(vm: ManagedVM, own_claim: VMClaim | None) -> Sticky | None:
 
 
 def identify(
-    identity: VMIdentity, sticky: Sticky | None, sight: Sight | Unknown | None
+    vm: ManagedVM, sticky: Sticky | None, sight: Sight | Unknown | None, vcenter: VCenterSpec | None
 ) -> Identified | Finding:
-    """Return the VM that is meant, or the finding that says why nobody can tell."""
-    name = identity.v_center_ref.name
-    if sight is None:
+    """Return the VM that is meant, or the finding that says why nobody can tell.
+
+    The grant is asked first: of a VM outside of it nothing is said, not even whether there is one.
+    """
+    name = vm.spec.vm.v_center_ref.name
+    if sight is None or vcenter is None:
         return fails(
             Aspect.VM_FOUND,
             Reason.VCENTER_UNKNOWN,
             f"VCenter {name} does not exist. Create it, or correct spec.vm.vCenterRef in a new ManagedVM",
             Clause.AS_ORDERED,
         )
+    if not _may_ask(vm, sticky, vcenter):
+        return _not_granted(vm)
     if isinstance(sight, Unknown):
         return unknown(
             Aspect.VM_FOUND,
@@ -83,20 +93,59 @@ def identify(
             f"VCenter {name}: {sight.reason}; nothing is concluded and nothing is done until it answers",
             Clause.AS_ORDERED,
         )
+    seen = _within(vm, sight, vcenter)
+    another = _another(vm.spec.vm, sticky, seen)
+    if another is not None:
+        return _changed(another)
+    if sticky is not None and sight.by_uuid is not None and seen.by_uuid is None:
+        return _not_granted(vm)
+    return _seen(vm, sticky, seen)
+
+
+def _another(identity: VMIdentity, sticky: Sticky | None, sight: Sight) -> str | None:
+    """Return in words what means another VM or vCenter now than it did before; None when all is as it was."""
+    name, named = identity.v_center_ref.name, identity.instance_uuid
     expected = sticky.vcenter_uuid if sticky is not None else sight.expected_vcenter
     if expected is not None and expected != sight.vcenter_uuid:
-        return _changed(f"VCenter {name} is another vCenter now ({sight.vcenter_uuid} instead of {expected})")
-    named = identity.instance_uuid
+        return f"VCenter {name} is another vCenter now ({sight.vcenter_uuid} instead of {expected})"
     if sticky is not None and named is not None and named != sticky.instance_uuid:
-        return _changed(f"spec.vm names VM {named}, and this ManagedVM has VM {sticky.instance_uuid}")
-    facts = sight.by_uuid if sticky is not None or named is not None else sight.at_path
+        return f"spec.vm names VM {named}, and this ManagedVM has VM {sticky.instance_uuid}"
     there = sight.at_path.instance_uuid if sight.at_path is not None else None
     if sticky is not None and there is not None and there != sticky.instance_uuid:
-        return _changed(f"{identity.inventory_path} is VM {there} now instead of {sticky.instance_uuid}")
-    return _seen(identity, facts, sight)
+        return f"{identity.inventory_path} is VM {there} now instead of {sticky.instance_uuid}"
+    return None
 
 
-def _seen(identity: VMIdentity, facts: VirtualMachine | None, sight: Sight) -> Identified | Finding:
+def _may_ask(vm: ManagedVM, sticky: Sticky | None, vcenter: VCenterSpec) -> bool:
+    """Return whether the namespace may be told anything of the VM that its ManagedVM names.
+
+    A VM that was its own before may have moved with its folder: where that one is now, the inventory tells.
+    """
+    path, namespace = vm.spec.vm.inventory_path, vm.metadata.namespace
+    if sticky is None and path is not None:
+        return is_granted(vcenter, namespace, path)
+    return any(grant.namespace == namespace for grant in vcenter.grants)
+
+
+def _within(vm: ManagedVM, sight: Sight, vcenter: VCenterSpec) -> Sight:
+    """Return what is seen without what lies outside of the grants: there it is as if nothing were."""
+
+    def granted(path: str | None) -> bool:
+        return path is not None and is_granted(vcenter, vm.metadata.namespace, path)
+
+    may_look = granted(vm.spec.vm.inventory_path)
+    return replace(
+        sight,
+        by_uuid=sight.by_uuid if sight.by_uuid is not None and granted(sight.by_uuid.path) else None,
+        at_path=sight.at_path if may_look else None,
+        path_is_ambiguous=sight.path_is_ambiguous and may_look,
+    )
+
+
+def _seen(vm: ManagedVM, sticky: Sticky | None, sight: Sight) -> Identified | Finding:
+    identity = vm.spec.vm
+    by_uuid = sticky is not None or identity.instance_uuid is not None
+    facts = sight.by_uuid if by_uuid else sight.at_path
     if facts is None and sight.path_is_ambiguous:
         return fails(
             Aspect.VM_FOUND,
@@ -105,13 +154,7 @@ def _seen(identity: VMIdentity, facts: VirtualMachine | None, sight: Sight) -> I
             Clause.DIRECTLY_ATTACHED_VM,
         )
     if facts is None:
-        meant = identity.inventory_path or identity.instance_uuid
-        return fails(
-            Aspect.VM_FOUND,
-            Reason.MISSING_VM,
-            f"VCenter {identity.v_center_ref.name} is healthy and has no VM {meant}. Restore the VM, or end the order",
-            Clause.AS_ORDERED,
-        )
+        return _missing(vm, sticky, sight)
     if facts.is_template:
         return fails(
             Aspect.VM_FOUND,
@@ -130,6 +173,29 @@ def _seen(identity: VMIdentity, facts: VirtualMachine | None, sight: Sight) -> I
     return Identified(facts, sight.vcenter_uuid)
 
 
+def _missing(vm: ManagedVM, sticky: Sticky | None, sight: Sight) -> Finding:
+    """Return what is said of a VM that is not there, or not for this namespace."""
+    name = vm.spec.vm.v_center_ref.name
+    if sight.unidentified:
+        return unknown(
+            Aspect.VM_FOUND,
+            Reason.VCENTER_UNREACHABLE,
+            f"VCenter {name}: the configuration of {sight.unidentified} VMs cannot be read, and this one may be among "
+            "them; nothing is concluded and nothing is done until it can",
+            Clause.AS_ORDERED,
+        )
+    if sticky is None and vm.spec.vm.instance_uuid is not None:
+        # Whoever guesses a UUID hears the same whether there is such a VM or not.
+        return _not_granted(vm)
+    meant = vm.spec.vm.inventory_path or vm.spec.vm.instance_uuid
+    return fails(
+        Aspect.VM_FOUND,
+        Reason.MISSING_VM,
+        f"VCenter {name} is healthy and has no VM {meant}. Restore the VM, or end the order",
+        Clause.AS_ORDERED,
+    )
+
+
 def _changed(words: str) -> Finding:
     return fails(
         Aspect.VM_FOUND,
@@ -144,8 +210,41 @@ def is_granted(vcenter: VCenterSpec, namespace: str, path: str) -> bool:
     return any(g.namespace == namespace and path.startswith(f"{g.folder}/") for g in vcenter.grants)
 
 
+def outlived(
+    vm: ManagedVM, held: tuple[VMClaim, ...], sight: Sight | Unknown | None, vcenter: VCenterSpec | None
+) -> tuple[VMClaim, ...]:
+    """Return the claims that an earlier ManagedVM of this name has left behind and that this one does not ask for.
+
+    A new object is a new wish: while its status knows no VM, and its spec means another VM beyond doubt, what the
+    earlier one held is free. The same VM is never let go, so nothing that is recorded or billed for it begins anew.
+    """
+    former = tuple(c for c in held if c.spec.owner.uid is not None and c.spec.owner.uid != vm.metadata.uid)
+    if not former or vm.status.vm is not None or vcenter is None or not isinstance(sight, Sight):
+        return ()
+    if sight.expected_vcenter not in (None, sight.vcenter_uuid):
+        return ()
+    seen = _within(vm, sight, vcenter)
+    named = vm.spec.vm.instance_uuid
+    meant = seen.by_uuid if named is not None else seen.at_path
+    if meant is None or (named is not None and meant.instance_uuid != named):
+        return ()
+    return tuple(claim for claim in former if claim.spec.instance_uuid != meant.instance_uuid)
+
+
+def release(claims: tuple[VMClaim, ...]) -> Part:
+    """Return the release of claims that are outlived; what this ManagedVM asks for is claimed after it."""
+    names = some([claim.metadata.name for claim in claims])
+    finding = fails(
+        Aspect.CLAIMED,
+        Reason.CLAIM_PENDING,
+        f"Claim {names} of an earlier ManagedVM of this name is being released: this one asks for another VM",
+        Clause.ONE_PACKAGE_PER_VM,
+    )
+    return Part((finding,), tuple(ReleaseClaim(c.metadata.name, c.metadata.uid) for c in claims))
+
+
 def plan_claim(
-    vm: ManagedVM, found: Identified, vcenter: VCenterSpec, claim: VMClaim | None, *, may_act: bool
+    vm: ManagedVM, found: Identified, claim: VMClaim | None, *, may_act: bool
 ) -> tuple[Finding, ClaimVM | None]:
     """Return whether this ManagedVM holds the claim, and the action that makes it.
 
@@ -153,10 +252,7 @@ def plan_claim(
     is still told.
     """
     meta = vm.metadata
-    if not is_granted(vcenter, meta.namespace, found.facts.path):
-        return _not_granted(vm), None
-    owner = ClaimOwner(namespace=meta.namespace, name=meta.name)
-    if claim is not None and claim.spec.owner == owner:
+    if claim is not None and claim.spec.owner.is_named(meta.namespace, meta.name):
         return holds(
             Aspect.CLAIMED,
             Reason.CLAIM_HELD,
@@ -182,7 +278,7 @@ def plan_claim(
     pending = fails(
         Aspect.CLAIMED, Reason.CLAIM_PENDING, f"Claim {found.claim} is being made", Clause.ONE_PACKAGE_PER_VM
     )
-    return pending, ClaimVM(_claim_body(found, owner))
+    return pending, ClaimVM(_claim_body(found, vm))
 
 
 def _not_granted(vm: ManagedVM) -> Finding:
@@ -197,7 +293,9 @@ def _not_granted(vm: ManagedVM) -> Finding:
     )
 
 
-def _claim_body(found: Identified, owner: ClaimOwner) -> dict[str, object]:
+def _claim_body(found: Identified, vm: ManagedVM) -> dict[str, object]:
+    meta = vm.metadata
+    owner = ClaimOwner(namespace=meta.namespace, name=meta.name, uid=meta.uid or None)
     spec = VMClaimSpec(v_center_uuid=found.vcenter_uuid, instance_uuid=found.facts.instance_uuid, owner=owner)
     return {
         "apiVersion": API_VERSION,

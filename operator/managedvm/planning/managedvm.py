@@ -26,7 +26,15 @@ from managedvm.planning.configuration import settled_slip
 from managedvm.planning.entitlement import Entitlement, entitle, services, shown
 from managedvm.planning.execution import execute_initial, resize
 from managedvm.planning.findings import Aspect, Finding, Reason, fails, holds, shortened
-from managedvm.planning.identity import Identified, Sight, identify, plan_claim, sticky_identity
+from managedvm.planning.identity import (
+    Identified,
+    Sight,
+    identify,
+    outlived,
+    plan_claim,
+    release,
+    sticky_identity,
+)
 from managedvm.planning.maintenance import maintenance_calendar
 from managedvm.planning.money import PriceBook
 from managedvm.planning.observed import RECONFIGURE, ClusterFacts, PowerState, TaskFacts, Unknown
@@ -50,8 +58,8 @@ _LONGEST_PATH = 512
 class Observed:
     """All that was read for one ManagedVM in one pass.
 
-    `claims` are the claims that matter here: the one to the VM, and the one that this ManagedVM holds. What is not
-    there is None; what could not be read is Unknown. `task` is the latest reconfiguration that vCenter knows of: it
+    `claims` has the claim to the VM, whoever holds it; `held` are all claims of this ManagedVM's name, and `own_claim`
+    is the one that tells its identity. What is not there is None; what could not be read is Unknown. `task` is the latest reconfiguration that vCenter knows of: it
     decides only while a request is open.
     """
 
@@ -68,6 +76,7 @@ class Observed:
     task: TaskFacts | Unknown | None
     missing_policies: tuple[str, ...]
     is_ledger: bool
+    held: tuple[VMClaim, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +113,13 @@ def plan(vm: ManagedVM, observed: Observed, now: datetime) -> Plan:
     if vm.spec.suspend:
         return _suspended(vm, observed, entitlement, permitted, now)
     base = Part(findings=(*entitlement.findings, permitted), next_check=entitlement.next_check)
-    found = identify(vm.spec.vm, sticky_identity(vm, observed.own_claim), observed.sight)
+    free = outlived(vm, observed.held, observed.sight, observed.vcenter)
+    if free:
+        return _plan(joined((base, release(free))), status)
+    found = _identified(vm, observed)
     if isinstance(found, Finding):
-        return _plan(joined((base, Part(findings=(found,)))), status)
+        known = None if found.reason is Reason.NOT_GRANTED else status.vm
+        return _plan(joined((base, Part(findings=(found,)))), status.model_copy(update={"vm": known}))
     return _plan_for(vm, observed, entitlement, found, (base, permitted, status), now=now)
 
 
@@ -120,12 +133,16 @@ def _suspended(
         "spec.suspend is true: nothing is decided. What was sent before is still recorded and billed",
         Clause.AS_ORDERED,
     )
-    found = identify(vm.spec.vm, sticky_identity(vm, observed.own_claim), observed.sight)
+    found = _identified(vm, observed)
     if isinstance(found, Finding) or observed.own_claim is None or observed.customer is None:
         return Plan((), (finding,), vm.status, None)
     case = _case(vm, observed, entitlement, found, observed.customer, (False, may_record(permitted)), now)
     closed = joined(complete(case, r) for r in case.open_requests if has_taken_effect(case, r))
     return Plan(closed.actions, (finding,), vm.status, closed.next_check)
+
+
+def _identified(vm: ManagedVM, observed: Observed) -> Identified | Finding:
+    return identify(vm, sticky_identity(vm, observed.own_claim), observed.sight, observed.vcenter)
 
 
 def may_record(permitted: Finding) -> bool:
@@ -176,17 +193,14 @@ def _plan_for(
     """Return the plan for a VM that was identified."""
     base, permitted, status = begun
     facts = found.facts
-    if observed.vcenter is None:
-        return _plan(base, status)
     enforce = permitted.reason is Reason.PERMITTED
     claimed, make_claim = plan_claim(
         vm,
         found,
-        observed.vcenter,
         observed.claims.get(found.claim),
         may_act=enforce and entitlement.level is not None,
     )
-    if claimed.reason in (Reason.NOT_GRANTED, Reason.CONFLICT):
+    if claimed.reason is Reason.CONFLICT:
         return _plan(joined((base, Part(findings=(claimed,)))), status.model_copy(update={"vm": None}))
     seen = holds(
         Aspect.VM_FOUND,

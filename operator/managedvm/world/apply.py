@@ -133,6 +133,9 @@ def _essence(body: Object) -> Object:
     and the first record stands.
     """
     spec = {key: value for key, value in body["spec"].items() if value is not None}
+    if body["kind"] == "VMClaim":
+        # Which object of that name has made the claim is information.
+        return {**spec, "owner": {key: spec["owner"][key] for key in ("namespace", "name")}}
     if body["kind"] == "WorkEntry":
         return {key: spec[key] for key in ("changeRequestRef", "performedBy")}
     if body["kind"] == "ChangeRequest":

@@ -95,7 +95,8 @@ class Observer:
         """Read what decides about one ManagedVM."""
         namespace, name = vm.metadata.namespace, vm.metadata.name
         link = self._view_of(vm.spec.vm.v_center_ref.name)
-        own = self._own_claim(namespace, name, vm)
+        held = self._held_claims(namespace, name)
+        own = _own_claim(held, vm)
         sight = self._sight(vm, link, own)
         facts = _meant(sight)
         customer = self._customer(vm.spec.customer_ref.name)
@@ -115,6 +116,7 @@ class Observer:
             task=await self._task(link, facts, open_requests),
             missing_policies=self._missing_policies(),
             is_ledger=self._is_ledger(namespace),
+            held=held,
         )
 
     def is_first_in_cluster(self, vcenter_uuid: str, cluster: str) -> bool:
@@ -145,7 +147,7 @@ class Observer:
         policy = Requests()
         asked_at = request.metadata.creation_timestamp
         if vm is not None and asked_at is not None:
-            claim = self._own_claim(namespace, name, vm)
+            claim = _own_claim(self._held_claims(namespace, name), vm)
             sticky = sticky_identity(vm, claim)
             if sticky is not None:
                 identity = RequestedVM(v_center_uuid=sticky.vcenter_uuid, instance_uuid=sticky.instance_uuid)
@@ -182,19 +184,14 @@ class Observer:
         uuid = sticky.instance_uuid if sticky else vm.spec.vm.instance_uuid
         path = vm.spec.vm.inventory_path
         known = self._one(VCenter, vm.spec.vm.v_center_ref.name)
-        sight = Sight(
+        return Sight(
             vcenter_uuid=state.vcenter_uuid,
             by_uuid=link.inventory.vm_by_uuid(uuid) if uuid else None,
             at_path=link.inventory.vm_by_path(path) if path else None,
             path_is_ambiguous=bool(path) and link.inventory.is_ambiguous(path or ""),
             expected_vcenter=known.status.instance_uuid if known is not None else None,
+            unidentified=link.inventory.unidentified,
         )
-        unread = link.inventory.unidentified
-        if unread and sight.by_uuid is None and sight.at_path is None and not sight.path_is_ambiguous:
-            return Unknown(
-                f"the configuration of {unread} VMs cannot be read, and this one may be among them"
-            )
-        return sight
 
     async def _task(
         self, link: View | None, facts: VirtualMachine | None, requested: dict[str, ChangeRequest]
@@ -221,11 +218,8 @@ class Observer:
         body = self._store.get("VMClaim", "", name)
         return {name: VMClaim.of(body)} if body else {}
 
-    def _own_claim(self, namespace: str, name: str, vm: ManagedVM) -> VMClaim | None:
-        claims = [VMClaim.of(body) for body in self._store.by_index("VMClaim", "owner", (namespace, name))]
-        if vm.spec.vm.instance_uuid is not None:
-            claims = [claim for claim in claims if claim.spec.instance_uuid == vm.spec.vm.instance_uuid]
-        return min(claims, key=lambda claim: claim.metadata.name, default=None)
+    def _held_claims(self, namespace: str, name: str) -> tuple[VMClaim, ...]:
+        return tuple(VMClaim.of(body) for body in self._store.by_index("VMClaim", "owner", (namespace, name)))
 
     def _operator_requests(self, namespace: str, name: str) -> dict[str, ChangeRequest]:
         bodies = self._store.by_index("ChangeRequest", "vm", (namespace, name))
@@ -366,6 +360,13 @@ class Observer:
                 return None
             held = self._catalogue[key] = _Parsed(version, model.of(body))
         return held.model if isinstance(held.model, model) else None
+
+
+def _own_claim(held: tuple[VMClaim, ...], vm: ManagedVM) -> VMClaim | None:
+    """Return the claim that tells which VM the ManagedVM has; a UUID in its spec leaves no choice."""
+    named = vm.spec.vm.instance_uuid
+    fitting = (claim for claim in held if named in (None, claim.spec.instance_uuid))
+    return min(fitting, key=lambda claim: claim.metadata.name, default=None)
 
 
 def _meant(sight: Sight | Unknown | None) -> VirtualMachine | None:
