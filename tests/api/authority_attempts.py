@@ -12,6 +12,8 @@ from tests.api.tenancy import Tenant, namespace
 ELSE = "somebody-else@kunde-a.example"
 OWNER = {"apiVersion": "v1", "kind": "ConfigMap", "name": "x", "uid": "33333333-3333-4333-8333-333333333333"}
 LABEL = "attempt"
+PERSON = {"ChangeRequest": "requestedBy", "RequestDecision": "decidedBy", "WorkEntry": "performedBy"}
+"""The field of a record that names who asked, decided or worked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,8 @@ class Attempt:
                 body = bodies.change_request(here, name, self.me)
             case "WorkEntry":
                 body = bodies.work_entry(here, name, "operator" if self.identity == "operator" else self.me)
+            case "RequestDecision":
+                body = bodies.request_decision(here, name, self.me)
             case "VMClaim":
                 body = bodies.claim(name, here)
             case "CustomerContacts":
@@ -62,11 +66,8 @@ class Attempt:
         body = self.draft(kind)
         if spec:
             body["spec"] |= spec
-        match kind:
-            case "ChangeRequest":
-                body["spec"]["requestedBy"] = ELSE
-            case "WorkEntry":
-                body["spec"]["performedBy"] = ELSE
+        if kind in PERSON:
+            body["spec"][PERSON[kind]] = ELSE
         answer = self.tenant.admin.create(body)
         assert_done(answer)
         return {**answer.body, "kind": kind if kind in bodies.KINDS else "Namespace"}
@@ -81,14 +82,32 @@ def _create(attempt: Attempt, kind: str) -> Answer:
 
 def _create_for_another(attempt: Attempt, kind: str) -> Answer:
     body = attempt.draft(kind)
-    body["spec"]["requestedBy" if kind == "ChangeRequest" else "performedBy"] = ELSE
+    body["spec"][PERSON[kind]] = ELSE
     return attempt.client.create(body)
+
+
+def _release(**spec: str) -> Act:
+    def release(attempt: Attempt, kind: str) -> Answer:
+        body = attempt.draft(kind)
+        body["spec"] |= {"decision": "Release", **spec}
+        return attempt.client.create(body)
+
+    return release
 
 
 def _create_as_operator(attempt: Attempt, kind: str) -> Answer:
     body = attempt.draft(kind)
     body["metadata"]["name"] = f"op-{attempt.name}"
     return attempt.client.create(body)
+
+
+def _release_unlisted(attempt: Attempt, kind: str) -> Answer:
+    people = bodies.contacts(attempt.tenant.namespace, bodies.requester("a@x"))
+    assert_done(attempt.tenant.admin.create(people))
+    try:
+        return _release()(attempt, kind)
+    finally:
+        attempt.tenant.admin.delete(people)
 
 
 def _patch(patch: Object) -> Act:
@@ -98,6 +117,7 @@ def _patch(patch: Object) -> Act:
 SPEC: dict[str, Object] = {
     "ManagedVM": {"suspend": True},
     "ChangeRequest": {"ticket": "4711"},
+    "RequestDecision": {"reason": "Another one."},
     "WorkEntry": {"ticket": "4711"},
     "VMClaim": {"owner": {"name": "web-02"}},
     "CustomerContacts": {"requesters": [bodies.requester(email) for email in ("a@x", "b@x", "c@x")]},
@@ -162,6 +182,8 @@ ACTS: dict[str, Act] = {
     "create": _create,
     "create for another": _create_for_another,
     "create as op-...": _create_as_operator,
+    "release unlisted": _release_unlisted,
+    "release as staff": _release(decidedAs="Staff"),
     "change spec": _change_spec,
     "change orders": _patch({"spec": {"orders": [bodies.order(until="2027-01-01T00:00:00Z")]}}),
     "order in own name": _order(""),

@@ -62,6 +62,23 @@ _KINDS = {
         deletecollection      -       -   -   -   -       -       -   refused yes
         delete the CRD        -       -   -   -   -       -       -   refused yes
     """,
+    "RequestDecision": """
+        create                -       -   yes yes yes     -       -   yes     yes
+        create for another    -       -   refused yes yes -       -   refused yes
+        release unlisted      -       -   refused refused refused - - refused refused
+        release as staff      -       -   refused yes yes -       -   refused yes
+        create as op-...      -       -   refused refused refused - - refused refused
+        change spec           -       -   -   -   -       -       -   refused refused
+        write status          none    none none none none none    none none   none
+        set labels            -       -   -   -   -       -       -   refused refused
+        set annotations       -       -   -   -   -       -       -   refused refused
+        set finalizers        -       -   -   -   -       -       -   refused refused
+        set ownerReferences   -       -   -   -   -       -       -   refused refused
+        apply with force      -       -   -   -   -       -       -   refused refused
+        delete                -       -   -   -   -       yes     -   refused yes
+        deletecollection      -       -   -   -   -       -       -   refused yes
+        delete the CRD        -       -   -   -   -       -       -   refused yes
+    """,
     "WorkEntry": """
         create                yes     -   -   yes yes     -       -   yes     yes
         create for another    yes     -   -   yes yes     -       -   refused yes

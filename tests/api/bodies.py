@@ -10,6 +10,7 @@ Object = dict[str, Any]
 KINDS = {
     "ManagedVM": "managedvms",
     "ChangeRequest": "changerequests",
+    "RequestDecision": "requestdecisions",
     "WorkEntry": "workentries",
     "VMClaim": "vmclaims",
     "CustomerContacts": "customercontacts",
@@ -55,6 +56,26 @@ def change_request(namespace: str, name: str, requested_by: str, **spec: Any) ->
     return custom("ChangeRequest", name, namespace, wish | spec)
 
 
+def request_decision(namespace: str, name: str, decided_by: str, **spec: Any) -> Object:
+    """Return the withdrawal of a request by `decided_by`; `spec` replaces fields."""
+    said = {"changeRequestRef": {"name": "request"}, "decision": "Withdraw", "reason": "Not needed any more."}
+    return custom("RequestDecision", name, namespace, {**said, "decidedBy": decided_by, **spec})
+
+
+def software(**fields: Any) -> Object:
+    """Return the spec of a request to install a package that clause 6.2 allows; `fields` replace parts, None removes."""
+    what = {
+        "name": "redis-server",
+        "source": "Repository",
+        "format": "deb",
+        "repository": "https://deb.debian.org/debian",
+        "isFreelyAccessible": True,
+        **fields,
+    }
+    kept = {key: value for key, value in what.items() if value is not None}
+    return {"kind": "SoftwareInstallation", "software": kept}
+
+
 def work_entry(namespace: str, name: str, performed_by: str, **spec: Any) -> Object:
     """Return a quarter of an hour of work by `performed_by`, long ago."""
     work = {
@@ -89,7 +110,7 @@ def customer(name: str, *namespaces: str) -> Object:
     )
 
 
-def requester(email: str, since: str = "2026-01-01T00:00:00Z", **more: str) -> Object:
+def requester(email: str, since: str = "2026-01-01T00:00:00Z", **more: Any) -> Object:
     """Return a person who may order."""
     return {"email": email, "name": "Anna Beispiel", "from": since, **more}
 

@@ -91,7 +91,7 @@ def clear(tenant: Tenant) -> None:
     admin, here = tenant.admin, {"namespace": tenant.namespace}
     for vm in admin.list({"kind": "ManagedVM", "metadata": here}):
         admin.patch({"kind": "ManagedVM", **vm}, {"spec": {"deletionProtection": False}})
-    for kind in ("ManagedVM", "ChangeRequest", "WorkEntry", "CustomerContacts"):
+    for kind in ("ManagedVM", "ChangeRequest", "RequestDecision", "WorkEntry", "CustomerContacts"):
         assert_done(admin.delete_all({"kind": kind, "metadata": here}))
     for body in (*_rights(tenant), customer(tenant.namespace), namespace(tenant.namespace)):
         assert_done(admin.delete(body))

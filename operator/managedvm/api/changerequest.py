@@ -22,9 +22,36 @@ from managedvm.api.base import (
 
 
 class RequestKind(StrEnum):
-    """What kind of service is asked for."""
+    """What kind of service is asked for; what each costs is decided in `planning.assessment`."""
 
+    SUPPORT_QUESTION = "SupportQuestion"
+    FAULT_REPORT = "FaultReport"
     CONFIGURATION_CHANGE = "ConfigurationChange"
+    UPDATE_ORDER = "UpdateOrder"
+    UPDATE_APPOINTMENT = "UpdateAppointment"
+    DDOS_MITIGATION = "DDoSMitigation"
+    SECURITY_CHECK = "SecurityCheck"
+    MALWARE_REMOVAL = "MalwareRemoval"
+    SOFTWARE_INSTALLATION = "SoftwareInstallation"
+    CAPACITY_ADVICE = "CapacityAdvice"
+    CLEAN_UP = "CleanUp"
+    SUITABILITY_REVIEW = "SuitabilityReview"
+    RESTORE = "Restore"
+
+
+class SoftwareSource(StrEnum):
+    """Where software that is to be installed comes from (clause 6.2)."""
+
+    REPOSITORY = "Repository"
+    ARCHIVE = "Archive"
+    SOURCE_CODE = "SourceCode"
+
+
+class PackageFormat(StrEnum):
+    """The formats of packages that are installed (clause 6.2), as their files are named."""
+
+    DEB = "deb"
+    RPM = "rpm"
 
 
 class Channel(StrEnum):
@@ -55,6 +82,7 @@ class RequestState(StrEnum):
 
     ORDERED = "Ordered"
     HELD = "Held"
+    RELEASED = "Released"
     SCHEDULED = "Scheduled"
     IN_WORK = "InWork"
     DONE = "Done"
@@ -85,6 +113,26 @@ class RequestedChange(ApiModel):
     after: Annotated[str, Field(max_length=32)] = Field(description="The value asked for.")
 
 
+class RequestedSoftware(ApiModel):
+    """The software that is to be installed, and where it comes from (clause 6.2)."""
+
+    name: ShortText = Field(description="Name of the package or product. Example: redis-server.")
+    source: SoftwareSource = Field(
+        description="Repository: a package repository; Archive: a file to unpack; SourceCode: to be compiled. "
+        "Only a Repository is taken (clause 6.2)."
+    )
+    format: PackageFormat | None = Field(default=None, description="Format of the package: deb or rpm.")
+    repository: Annotated[str, Field(min_length=8, max_length=512, pattern=r"^https?://[^@\s]+$")] | None = (
+        Field(
+            default=None,
+            description="URL of the repository, without credentials. Example: https://deb.debian.org/debian.",
+        )
+    )
+    is_freely_accessible: bool = Field(
+        default=False, description="Whether everybody can use the repository without account, key or payment."
+    )
+
+
 class ChangeRequestSpec(ApiModel):
     """What was asked."""
 
@@ -110,7 +158,13 @@ class ChangeRequestSpec(ApiModel):
     )
     description: LongText | None = Field(default=None, description="The request in the requester's words.")
     change: RequestedChange | None = Field(default=None, description="The change of configuration asked for.")
-    wanted_at: Timestamp | None = Field(default=None, description="When the requester would like it done.")
+    software: RequestedSoftware | None = Field(
+        default=None, description="What is to be installed; just where kind is SoftwareInstallation."
+    )
+    wanted_at: Timestamp | None = Field(
+        default=None,
+        description="When the requester would like it done; with an UpdateAppointment the time agreed on.",
+    )
 
 
 class Slot(ApiModel):
@@ -129,6 +183,49 @@ class Assessment(ApiModel):
     assessed_at: Timestamp = Field(description="When it was decided.")
 
 
+class AuthorityEntry(ApiModel):
+    """The entry of the customer's list that answers: CustomerContacts spec.requesters[] by its keys."""
+
+    email: Identity = Field(description="The entry's email.")
+    from_: Timestamp = Field(alias="from", description="The entry's from.")
+
+
+class RequestAuthority(ApiModel):
+    """Whether the requester could order when it was asked; written once, so that it can be told later."""
+
+    decided_at: Timestamp = Field(description="When it was decided.")
+    may_proceed: bool = Field(description="Whether the request is worked on, or held.")
+    entry: AuthorityEntry | None = Field(
+        default=None, description="The entry by which the requester may order; none where a policy decided."
+    )
+    explanation: Annotated[str, Field(max_length=512)] = Field(description="Why, in a sentence.")
+
+
+class Release(ApiModel):
+    """Why a request goes on that was held; written once."""
+
+    released_at: Timestamp = Field(description="When it was released.")
+    released_by: Identity | None = Field(
+        default=None, description="Who released it; none where the customer's list or policy did."
+    )
+    decision_ref: LocalReference | None = Field(
+        default=None, description="The RequestDecision that releases it, where there is one."
+    )
+    explanation: Annotated[str, Field(max_length=512)] = Field(description="Why, in a sentence.")
+
+
+class Reaction(ApiModel):
+    """The reaction that the service level promises, counted in its hours from the creation of the request."""
+
+    due_at: Timestamp = Field(
+        description="Until when somebody reacts; by the level in force at intake, written once."
+    )
+    reacted_at: Timestamp | None = Field(
+        default=None, description="When somebody did: begin of the first work, or a decision; written once."
+    )
+    is_missed: bool = Field(description="Whether nobody has reacted in time.")
+
+
 class ChangeRequestStatus(Status):
     """How far it got."""
 
@@ -137,6 +234,15 @@ class ChangeRequestStatus(Status):
         description="Where the request stands; Ordered at birth, since the request is the order (clause 4).",
     )
     assessment: Assessment | None = Field(default=None, description="Clause and billing; written once.")
+    authority: RequestAuthority | None = Field(
+        default=None, description="Whether the requester could order; written once."
+    )
+    release: Release | None = Field(
+        default=None, description="Why it goes on after it was held; written once."
+    )
+    reaction: Reaction | None = Field(
+        default=None, description="Whether somebody has reacted in time; for requests that people work on."
+    )
     slot: Slot | None = Field(default=None, description="When the work is planned.")
     started_at: Timestamp | None = Field(
         default=None, description="When work in the slot was begun; written before the VM is touched."
@@ -155,15 +261,18 @@ class ChangeRequest(Resource):
         categories=("msp-records",),
         columns=(
             Column("VM", ".spec.managedVMRef.name"),
+            Column("Kind", ".spec.kind"),
             Column("Aspect", ".spec.change.aspect"),
-            Column("From", ".spec.change.before"),
             Column("To", ".spec.change.after"),
             Column("State", ".status.state"),
             Column("Billing", ".status.assessment.billing"),
             Column("Age", ".metadata.creationTimestamp", type="date"),
             Column("Requested-By", ".spec.requestedBy", wide=True),
             Column("Clause", ".status.assessment.clause", wide=True),
+            Column("From", ".spec.change.before", wide=True),
             Column("Slot", ".status.slot.begin", wide=True),
+            Column("React-By", ".status.reaction.dueAt", wide=True),
+            Column("Missed", ".status.reaction.isMissed", type="boolean", wide=True),
             Column("Channel", ".spec.channel", wide=True),
             Column("Ticket", ".spec.ticket", wide=True),
         ),
@@ -174,8 +283,22 @@ class ChangeRequest(Resource):
                 "spec: a record never changes (clause 4: what was ordered is documented); write a new ChangeRequest",
             ),
             Rule(
-                "self.spec.kind != 'ConfigurationChange' || self.spec.origin == 'Operator' || has(self.spec.description)",
+                "self.spec.origin == 'Operator' || has(self.spec.description)",
                 "spec.description: say what is asked for (clause 4: each request is documented)",
+            ),
+            Rule(
+                "has(self.spec.software) == (self.spec.kind == 'SoftwareInstallation')",
+                "spec.software: name the software of a SoftwareInstallation, and of no other kind (clause 6.2: it "
+                "matters where software comes from)",
+            ),
+            Rule(
+                "!has(self.spec.change) || self.spec.kind == 'ConfigurationChange'",
+                "spec.change: belongs to a ConfigurationChange only (clause 4.2); leave it out",
+            ),
+            Rule(
+                "self.spec.kind != 'UpdateAppointment' || has(self.spec.wantedAt)",
+                "spec.wantedAt: an update outside of the maintenance windows needs a time that was agreed on (clause "
+                "5.1); name it, or order an UpdateOrder for the next window",
             ),
         ),
     )

@@ -2,7 +2,7 @@
 
 from typing import Annotated, ClassVar
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from managedvm.api.base import (
     ApiModel,
@@ -15,12 +15,25 @@ from managedvm.api.base import (
     Timestamp,
     list_map,
 )
+from managedvm.api.changerequest import RequestKind
 
 SINGLETON = "contacts"
 
 
 class Requester(ApiModel):
     """A person whose requests are orders, from and until when."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "x-kubernetes-validations": [
+                {
+                    "rule": "has(self.scope) == has(oldSelf.scope) && (!has(self.scope) || self.scope == oldSelf.scope)",
+                    "message": "the `scope` of an entry never changes, so that past orders stay explained (clause 4); set "
+                    "`until` and add an entry with a later `from`",
+                }
+            ]
+        }
+    )
 
     email: Identity = Field(
         description="E-mail address; the same as the person's user name where they use kubectl."
@@ -29,6 +42,13 @@ class Requester(ApiModel):
     phone: Annotated[str, Field(max_length=24, pattern=r"^\+[0-9 ]{6,22}$")] | None = Field(
         default=None,
         description="Phone number with country code, for requests by phone. Example: +49 30 123456.",
+    )
+    scope: Annotated[
+        tuple[RequestKind, ...], Field(max_length=16, json_schema_extra={"x-kubernetes-list-type": "set"})
+    ] = Field(
+        default=(),
+        description="Which kinds of requests this person may order; empty means all. It never changes: end the entry "
+        "and add another one.",
     )
     from_: Timestamp = Field(alias="from", description="From when this person may order.")
     until: Timestamp | None = Field(default=None, description="Until when; set it to end the authority.")

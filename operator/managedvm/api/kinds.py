@@ -6,6 +6,7 @@ from managedvm.api.customer import Customer
 from managedvm.api.customercontacts import CustomerContacts
 from managedvm.api.managedvm import ManagedVM
 from managedvm.api.pricelist import PriceList
+from managedvm.api.requestdecision import RequestDecision
 from managedvm.api.servicelevel import ServiceLevel
 from managedvm.api.vcenter import VCenter
 from managedvm.api.vmclaim import VMClaim
@@ -20,5 +21,6 @@ KINDS: tuple[type[Resource], ...] = (
     VCenter,
     VMClaim,
     ChangeRequest,
+    RequestDecision,
     WorkEntry,
 )

@@ -19,7 +19,7 @@ from managedvm.api.changerequest import (
 )
 from managedvm.api.managedvm import Change, ManagedVM
 from managedvm.api.workentry import Charge, ChargeLine, Evidence, WorkEntrySpec
-from managedvm.planning import money
+from managedvm.planning import assessment, money
 from managedvm.planning.clauses import Clause
 from managedvm.planning.names import work_entry_name
 from managedvm.planning.observed import TaskFacts
@@ -72,15 +72,11 @@ def work_entry(
 
 
 def assess(kind: RequestKind, now: datetime) -> Assessment:
-    """Return clause and billing of a request of the operator; the table of all kinds grows with the kinds."""
-    match kind:
-        case RequestKind.CONFIGURATION_CHANGE:
-            return Assessment(
-                clause=Clause.CHANGE_BY_EFFORT.number,
-                billing=Billing.EFFORT,
-                reason=Clause.CHANGE_BY_EFFORT.sentence,
-                assessed_at=now,
-            )
+    """Return clause and billing of a request as its status shows them."""
+    verdict = assessment.assess(kind)
+    return Assessment(
+        clause=verdict.clause.number, billing=verdict.billing, reason=verdict.reason, assessed_at=now
+    )
 
 
 def automated_charge(book: money.PriceBook, begin: datetime, end: datetime) -> Charge:
