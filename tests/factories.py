@@ -193,6 +193,7 @@ def task(state: TaskState = TaskState.SUCCESS, *, end: datetime | None = NOW, **
         "method": RECONFIGURE,
         "state": state,
         "queued_at": begin,
+        "seen_at": end or NOW,
         "begin": begin,
         "end": end,
     }

@@ -182,7 +182,9 @@ def _task(dice: Random) -> TaskFacts | None:
     end = begin + minutes(1) if state in (TaskState.SUCCESS, TaskState.ERROR) else None
     method = dice.choice((RECONFIGURE, RECONFIGURE, "PowerOnVM_Task"))
     fault = dice.choice(("", "GenericVmConfigFault " * 200))
-    return TaskFacts("task-9", method, state, begin, begin if dice.random() < 0.5 else None, end, fault, "no")
+    return TaskFacts(
+        "task-9", method, state, begin, end or begin, begin if dice.random() < 0.5 else None, end, fault, "no"
+    )
 
 
 def _facts(dice: Random, notes: dict[str, str]) -> VirtualMachine:

@@ -125,7 +125,7 @@ class Replica:
             return None
         latest = self.own_tasks[-1]
         now = self.vsphere.now
-        unseen = TaskFacts(latest, RECONFIGURE, TaskState.QUEUED, now)
+        unseen = TaskFacts(latest, RECONFIGURE, TaskState.QUEUED, now, now)
         return picture.tasks.get(latest, unseen)
 
     def _task(self, own: TaskFacts | None) -> TaskFacts | Unknown | None:

@@ -74,7 +74,13 @@ class VSphere:
         moref = f"task-{len(self._tasks) + 1}"
         method = POWER_ON if isinstance(action, PowerOn) else RECONFIGURE
         self._tasks[moref] = task(
-            TaskState.RUNNING, end=None, moref=moref, method=method, queued_at=self.now, begin=self.now
+            TaskState.RUNNING,
+            end=None,
+            moref=moref,
+            method=method,
+            queued_at=self.now,
+            seen_at=self.now,
+            begin=self.now,
         )
         takes = self.dice.choice((1, 2, 20)) if self.is_calm else self.dice.choice((0, 1, 3, 20, 400))
         self._running[moref] = (self.now + timedelta(seconds=takes), action)
@@ -130,7 +136,9 @@ class VSphere:
         _, action = self._running.pop(moref)
         fault = self._fault(action)
         state = TaskState.ERROR if fault else TaskState.SUCCESS
-        self._tasks[moref] = replace(self._tasks[moref], state=state, end=self.now, fault=fault)
+        self._tasks[moref] = replace(
+            self._tasks[moref], state=state, end=self.now, seen_at=self.now, fault=fault
+        )
         if fault:
             self._remember()
         elif isinstance(action, PowerOn):

@@ -1,10 +1,13 @@
 """Clauses 4, 4.2, 6.3 and 6.4: a change of size is ordered, documented, done, billed once, or plainly not done."""
 
-from datetime import datetime
+import re
+from datetime import datetime, timedelta
 
 import pytest
 
 from lab import operator, wait_until
+from managedvm.clock import utc_now
+from managedvm.planning.retry import RETRY_AFTER
 from tests.api.bodies import contacts, customer, order, price_list, requester
 from tests.api.server import assert_done
 from tests.world.stage import PATIENCE, PERSON, condition, instant
@@ -257,14 +260,18 @@ def test_an_order_slip_serves_once(party):
     assert vm.facts["memoryMiB"] == 8192
 
 
-def test_a_change_that_vcenter_refuses_is_told_not_billed_and_not_tried_again_at_once(party):
+@pytest.mark.parametrize("ahead", [0, 9, -9], ids=["its clock right", "9 h ahead", "9 h behind"])
+def test_a_change_that_vcenter_refuses_is_told_not_billed_and_not_tried_again_at_once(party, ahead):
     vm = party.vm().settled()
+    party.stage.vcenter.fault("wrong-clock", seconds=ahead * 3600)
     done = len(vm.done_to_vm())
     fault = {"method": "ReconfigVM_Task", "fault": "InsufficientResourcesFault", "path": vm.path}
     party.stage.vcenter.fault("fail-task", **fault)
     vm.order("more", resources=MORE)
     said = vm.until("ResourcesAsAgreed", status="False", reason="ChangeFailed")
     assert "InsufficientResourcesFault" in said["message"]
+    again = datetime.fromisoformat(re.search(r"tried again at (\S+Z)", said["message"])[1])
+    assert timedelta(0) < again - utc_now() <= RETRY_AFTER
     party.stage.vcenter.clear_faults()
     vm.assert_left_alone()
     assert vm.done_to_vm()[done:] == ["ReconfigVM_Task"]

@@ -101,6 +101,15 @@ async def test_who_is_left_with_a_guest_that_was_asked_to_shut_down_is_told():
     assert "start it" in action.finding.message
 
 
+@pytest.mark.parametrize("skew", [timedelta(hours=-9), timedelta(hours=9)])
+async def test_a_vcenter_whose_clock_is_wrong_holds_up_no_withdrawal_and_hastens_none(skew):
+    just_over = task(end=NOW + skew, seen_at=NOW)
+    over = task(end=NOW + skew, seen_at=NOW - SEEN_AFTER)
+
+    assert isinstance((await effect(berlin=View(facts=virtual_machine(), latest=just_over)))[0], Unknown)
+    assert (await effect(berlin=View(facts=virtual_machine(), latest=over)))[0] is False
+
+
 async def test_a_task_that_was_over_long_ago_holds_up_no_withdrawal():
     over = task(end=NOW - SEEN_AFTER)
 

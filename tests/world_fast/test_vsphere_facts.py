@@ -1,13 +1,16 @@
 """What the inventory makes of disks, notes, HA restarts and tasks, and how little it keeps for a VM."""
 
 import tracemalloc
+from dataclasses import replace
 from datetime import timedelta
+
+import pytest
 
 from managedvm.planning.observed import DiskFacts, TaskFacts, TaskState
 from managedvm.world.vsphere.changes import changes_of
 from managedvm.world.vsphere.inventory import Inventory
 from managedvm.world.vsphere.pages import parse
-from managedvm.world.vsphere.tasks import Owner
+from managedvm.world.vsphere.tasks import Owner, Recent
 from tests.world_fast.updates import NOON, Told, changes, envelope, fill, update, vm
 
 
@@ -41,7 +44,9 @@ def test_ha_restarts_may_come_before_their_vm_and_go_with_it(inventory):
 
 
 def started(moref="task-1"):
-    return TaskFacts(moref=moref, method="ReconfigVM_Task", state=TaskState.QUEUED, queued_at=NOON)
+    return TaskFacts(
+        moref=moref, method="ReconfigVM_Task", state=TaskState.QUEUED, queued_at=NOON, seen_at=NOON
+    )
 
 
 def progress(moref="task-1", **values):
@@ -62,6 +67,30 @@ def test_a_task_is_shown_at_its_vm_until_the_next_one(inventory, told):
     assert (told.vms, ended) == ({"uuid-of-vm-1"}, ["task-1"])
     inventory.tasks.start(started("task-2"), (Owner("vm-1"),), lambda: None)
     assert inventory.vm_by_uuid("uuid-of-vm-1").task.moref == "task-2"
+
+
+@pytest.mark.parametrize("skew", [timedelta(hours=-9), timedelta(hours=9)])
+def test_when_a_task_was_seen_is_told_by_our_clock_whatever_vcenters_says(inventory, told, skew):
+    fill(inventory, vm("vm-1", "web"))
+    inventory.tasks.start(started(), (Owner("vm-1"),), lambda: None)
+    told.now = NOON + timedelta(seconds=5)
+    ended = f"{NOON + skew:%Y-%m-%dT%H:%M:%SZ}"
+    inventory.apply(changes(progress(state="error", completeTime=ended)))
+    found = inventory.vm_by_uuid("uuid-of-vm-1").task
+    assert (found.seen_at, found.end) == (told.now, NOON + skew)
+
+
+def test_a_task_that_is_read_again_keeps_the_time_of_the_first_sight():
+    recent, later = Recent(), NOON + timedelta(minutes=3)
+    running = started()
+    ended = replace(running, state=TaskState.ERROR)
+    assert recent.seen("vm-1", running, None) == running
+    assert recent.seen("vm-1", replace(running, seen_at=later), None).seen_at == NOON
+    assert recent.seen("vm-1", replace(ended, seen_at=later), None).seen_at == later
+    assert recent.seen("vm-1", replace(ended, seen_at=later), ended).seen_at == NOON
+    assert recent.seen("vm-2", replace(ended, seen_at=later), None).seen_at == later
+    assert recent.seen("vm-1", None, None) is None
+    assert recent.seen("vm-1", replace(ended, seen_at=later), None).seen_at == later
 
 
 def test_an_older_task_that_ends_does_not_hide_a_newer_one(inventory):

@@ -23,7 +23,7 @@ from managedvm.planning.observed import PowerState, TaskFacts, TaskState, Unknow
 from managedvm.planning.targets import Target
 
 STREAM_LAG = timedelta(seconds=10)
-"""How long after the end of a task its effect is seen in the inventory at the latest."""
+"""How long after a task was seen to have ended its effect is in the inventory at the latest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +80,10 @@ class Case:
         and may be over there before the stream shows what it did.
         """
         task = self.task
-        if not isinstance(task, TaskFacts) or task.state is not TaskState.SUCCESS or task.end is None:
+        if not isinstance(task, TaskFacts) or task.state is not TaskState.SUCCESS:
             return None
         is_own = self.facts.task is not None and self.facts.task.moref == task.moref
-        seen = task.end + STREAM_LAG
+        seen = task.seen_at + STREAM_LAG
         return None if is_own or seen <= self.now else seen
 
     @property

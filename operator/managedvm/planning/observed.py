@@ -76,12 +76,17 @@ class TaskState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TaskFacts:
-    """A vCenter task on a VM that we started, or found again."""
+    """A vCenter task on a VM that we started, or found again.
+
+    `queued_at`, `begin` and `end` are vCenter's clock, which may be wrong: they are for records. `seen_at` is our own:
+    when we first saw the task in this state. What rests or waits goes by that.
+    """
 
     moref: str
     method: str
     state: TaskState
     queued_at: datetime
+    seen_at: datetime
     begin: datetime | None = None
     end: datetime | None = None
     fault: str = ""

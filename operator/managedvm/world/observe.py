@@ -34,7 +34,7 @@ from managedvm.planning.observed import (
 R = TypeVar("R", bound=Resource)
 
 SEEN_AFTER = timedelta(seconds=10)
-"""How long after the end of a task its effect may still be missing in the inventory."""
+"""How long after a task was seen to have ended its effect may still be missing in the inventory."""
 
 
 class Inventory(Protocol):
@@ -244,7 +244,7 @@ class Observer:
         task = await link.recent_task(facts.moref, RECONFIGURE)
         if isinstance(task, Unknown):
             return task
-        if task is not None and (task.is_running or now < (task.end or task.queued_at) + SEEN_AFTER):
+        if task is not None and (task.is_running or now < task.seen_at + SEEN_AFTER):
             return Unknown(f"vCenter is, or just was, at {task.moref}")
         return False
 

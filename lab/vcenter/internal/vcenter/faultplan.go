@@ -33,9 +33,10 @@ const (
 	Delay        = "delay"         // the call itself takes longer
 	Silence      = "silence"       // requests hang
 	Refuse       = "refuse"        // connections are closed at once
+	WrongClock   = "wrong-clock"   // what the server tells of time is so many seconds off
 )
 
-var troubleKinds = []string{DropResponse, Reject, FailTask, SlowTask, Delay, Silence, Refuse}
+var troubleKinds = []string{DropResponse, Reject, FailTask, SlowTask, Delay, Silence, Refuse, WrongClock}
 
 // FaultPlan is the list of troubles in force. It has its own lock.
 type FaultPlan struct {
@@ -56,7 +57,7 @@ func (p *FaultPlan) Add(t Trouble) error {
 			return fmt.Errorf("unknown fault %q", t.Fault)
 		}
 	}
-	if t.Count < 0 || t.Seconds < 0 || t.Milliseconds < 0 {
+	if t.Count < 0 || (t.Seconds < 0 && t.Kind != WrongClock) || t.Milliseconds < 0 {
 		return errors.New("count, seconds and milliseconds cannot be negative")
 	}
 	p.mu.Lock()
@@ -112,6 +113,12 @@ func (p *FaultPlan) delay(method, path string) time.Duration {
 
 func (p *FaultPlan) slow(method, path string) time.Duration {
 	t, _ := p.take(SlowTask, method, path)
+	return time.Duration(t.Seconds * float64(time.Second))
+}
+
+// skew is how far the server's clock is ahead of the true time; negative when it is behind.
+func (p *FaultPlan) skew() time.Duration {
+	t, _ := p.take(WrongClock, "", "")
 	return time.Duration(t.Seconds * float64(time.Second))
 }
 

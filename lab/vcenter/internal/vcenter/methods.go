@@ -98,8 +98,11 @@ func (v *VCenter) serviceContent(_ *Call, _ *types.RetrieveServiceContent) (any,
 }
 
 func (v *VCenter) currentTime(_ *Call, _ *types.CurrentTime) (any, Fault) {
-	return time.Now().UTC(), nil
+	return v.now(), nil
 }
+
+// now is the time as this server believes it to be.
+func (v *VCenter) now() time.Time { return time.Now().Add(v.Plan.skew()).UTC() }
 
 // Guest is what a guest operation runs against.
 type Guest struct {

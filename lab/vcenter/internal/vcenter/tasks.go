@@ -80,7 +80,7 @@ func (v *VCenter) newTask(c *Call, entity ref) *task {
 		Key: t.Self.Value, Task: t.Self, Name: c.Method,
 		DescriptionId: description(entity.Type, c.Method),
 		Entity:        &entity, EntityName: v.name(entity), State: types.TaskInfoStateQueued,
-		Reason: &types.TaskReasonUser{UserName: c.User()}, QueueTime: time.Now().UTC(),
+		Reason: &types.TaskReasonUser{UserName: c.User()}, QueueTime: v.now(),
 		EventChainId: int32(v.tasks.next),
 	}
 	v.tasks.byRef[t.Self] = t
@@ -124,7 +124,7 @@ func (v *VCenter) perform(c *Call, t *task, j job) (result any, fault Fault) {
 		}
 	}()
 	v.locked(writing, func() {
-		now := time.Now().UTC()
+		now := v.now()
 		t.Info.State, t.Info.StartTime = types.TaskInfoStateRunning, &now
 		v.touch(t.Self)
 	})
@@ -169,7 +169,7 @@ func (v *VCenter) crawl(t *task, wait time.Duration) {
 
 // complete writes the outcome. The caller holds the write lock.
 func (v *VCenter) complete(t *task, result any, fault Fault) {
-	now := time.Now().UTC()
+	now := v.now()
 	t.Info.CompleteTime = &now
 	t.Info.State, t.Info.Result, t.Info.Progress = types.TaskInfoStateSuccess, result, 0
 	if fault != nil {
@@ -184,7 +184,7 @@ func (v *VCenter) forgetTasks() {
 	for len(v.tasks.order) > 0 {
 		t := v.tasks.order[0]
 		done := t.Info.CompleteTime
-		if done == nil || time.Since(*done) < taskLife {
+		if done == nil || v.now().Sub(*done) < taskLife {
 			return
 		}
 		delete(v.tasks.byRef, t.Self)

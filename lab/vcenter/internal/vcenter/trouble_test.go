@@ -128,6 +128,24 @@ func TestADelayedCallIsLate(t *testing.T) {
 	}
 }
 
+func TestAWrongClockIsSeenAtTheTasksAndEndsWithItsTrouble(t *testing.T) {
+	w := start(t)
+	c := w.client(admin)
+	off := func() time.Duration {
+		task, err := w.vm(c, web).Reconfigure(ctx, configSpec{NumCPUs: 3})
+		w.expect("reconfigure", outcome(task, err), "")
+		return time.Until(*w.taskInfo(c, task).CompleteTime).Round(time.Hour)
+	}
+	w.trouble(vcenter.Trouble{Kind: vcenter.WrongClock, Seconds: -9 * 3600})
+	if skew := off(); skew != -9*time.Hour {
+		t.Errorf("the clock is off by %s", skew)
+	}
+	w.Plan.Clear()
+	if skew := off(); skew != 0 {
+		t.Errorf("the clock is off by %s afterwards", skew)
+	}
+}
+
 func TestASilentServerAnswersOnceItIsCleared(t *testing.T) {
 	w := start(t)
 	c := w.client(admin)

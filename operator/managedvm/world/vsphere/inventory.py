@@ -190,7 +190,7 @@ class Inventory:
             case Gone():
                 self._drop(change.type, change.moref)
             case TaskChange():
-                for owner in self.tasks.apply(change):
+                for owner in self.tasks.apply(change, self._now()):
                     self._mark_owner(owner)
             case RestartsSeen():
                 self._put_restarts(change)

@@ -28,7 +28,7 @@ from managedvm.world.vsphere.inventory import Inventory, OnChange
 from managedvm.world.vsphere.reads import devices_of, latest_task
 from managedvm.world.vsphere.specs import cluster_spec, override_spec, reconfigure_spec
 from managedvm.world.vsphere.stream import Stream, StreamTiming
-from managedvm.world.vsphere.tasks import Owner
+from managedvm.world.vsphere.tasks import Owner, Recent
 
 T = TypeVar("T")
 
@@ -80,6 +80,7 @@ class PyVmomiVSphere:
         self._executor = ThreadPoolExecutor(_THREADS, thread_name_prefix=f"vsphere-{name}")
         self._closing: set[asyncio.Task[None]] = set()
         self._overrides: Together[str, OverrideHighAvailability] = Together(self._override)
+        self._recent = Recent()
         self._closed = False
         self.inventory = Inventory(now, on_change)
         stream = self._timing.stream
@@ -183,9 +184,10 @@ class PyVmomiVSphere:
     async def recent_task(self, vm: str, method: str) -> TaskFacts | Unknown | None:
         """Read the VM's latest task of ours of this method from the server; None where it remembers none."""
         try:
-            return await self._in_thread(lambda: latest_task(self._calls, vm, method))
+            found = await self._in_thread(lambda: latest_task(self._calls, vm, method, self._now()))
         except ManagedVMError as error:
             return Unknown(str(error))
+        return self._recent.seen(vm, found, self.inventory.tasks.latest(Owner(vm)))
 
     async def _start(self, method: str, owners: tuple[Owner, ...], send: Callable[[], Any]) -> None:
         """Start a task with one slot of the budget, which it holds until it has ended."""
@@ -202,7 +204,8 @@ class PyVmomiVSphere:
             task: Any = await self._in_thread(send)
             _, moref = named(task)
             kept = slot.pop_all()
-            facts = TaskFacts(moref=moref, method=method, state=TaskState.QUEUED, queued_at=self._now())
+            now = self._now()
+            facts = TaskFacts(moref, method, TaskState.QUEUED, queued_at=now, seen_at=now)
             self.inventory.tasks.start(facts, owners, lambda: self._release(kept))
             await self._in_thread(lambda: self._stream.follow(moref))
 

@@ -19,8 +19,10 @@ def devices_of(session: Session, vm: str) -> list[Any]:
     return [device for values in found for device in values.get(path, ())]
 
 
-def latest_task(session: Session, vm: str, method: str) -> TaskFacts | None:
+def latest_task(session: Session, vm: str, method: str, now: datetime) -> TaskFacts | None:
     """Return the VM's latest task of `method` that our own account started; vCenter remembers them for minutes.
+
+    It counts as seen at `now`.
 
     One that came too late is left out: sent twice, it would hide the one that made the change.
     """
@@ -33,7 +35,7 @@ def latest_task(session: Session, vm: str, method: str) -> TaskFacts | None:
         return _retrieve(session, start, vim.Task, paths)
 
     ours = (v for v in session.read(read) if _method(v) == method and _user(v) == session.user.casefold())
-    tasks = (_facts(values, method) for values in ours)
+    tasks = (_facts(values, method, now) for values in ours)
     return max((t for t in tasks if t.fault != OUTRUN), key=lambda task: task.queued_at, default=None)
 
 
@@ -67,13 +69,14 @@ def _user(values: dict[str, Any]) -> str:
     return str(getattr(values.get("info.reason"), "userName", "")).casefold()
 
 
-def _facts(values: dict[str, Any], method: str) -> TaskFacts:
+def _facts(values: dict[str, Any], method: str, now: datetime) -> TaskFacts:
     error = values.get("info.error")
     return TaskFacts(
         moref=str(values["info.key"]),
         method=method,
         state=TaskState(str(values["info.state"])),
         queued_at=_utc(values["info.queueTime"]),
+        seen_at=now,
         begin=_utc_or_none(values.get("info.startTime")),
         end=_utc_or_none(values.get("info.completeTime")),
         fault=type(error).__name__.rsplit(".", 1)[-1] if error is not None else "",

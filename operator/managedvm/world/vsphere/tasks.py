@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from managedvm.planning.observed import TaskFacts, TaskState
 from managedvm.world.vsphere.changes import TaskChange
@@ -45,12 +46,15 @@ class Tasks:
         for owner in owners:
             self._latest[owner] = facts
 
-    def apply(self, change: TaskChange) -> tuple[str, ...]:
-        """Take in how a task went on; returns the references of its owners, none for a task that is not ours."""
+    def apply(self, change: TaskChange, now: datetime) -> tuple[str, ...]:
+        """Take in how a task went on, as seen at `now`; returns the references of its owners, none for a task that is not ours."""
         task = self._running.get(change.moref)
         if task is None:
             return ()
+        was = task.facts.state
         task.facts = replace(task.facts, **change.values)
+        if task.facts.state is not was:
+            task.facts = replace(task.facts, seen_at=now)
         failed_together = len(task.owners) > 1 and task.facts.state is TaskState.ERROR
         if failed_together:
             self.suspects.update(task.owners)
@@ -82,3 +86,20 @@ class Tasks:
         """Return the owners that have had no later task since."""
         latest = ((owner, self._latest.get(owner)) for owner in task.owners)
         return [owner for owner, facts in latest if facts is not None and facts.moref == task.facts.moref]
+
+
+class Recent:
+    """When the tasks that are read from the server were first seen: each read alone would take them for new."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, TaskFacts] = {}
+
+    def seen(self, vm: str, found: TaskFacts | None, own: TaskFacts | None) -> TaskFacts | None:
+        """Return what was read of a VM with the time of the first sight of it, `own` being what the stream shows."""
+        before = [task for task in (self._known.get(vm), own) if task is not None]
+        if found is None:
+            self._known.pop(vm, None)
+            return None
+        same = [task.seen_at for task in before if (task.moref, task.state) == (found.moref, found.state)]
+        self._known[vm] = replace(found, seen_at=min((found.seen_at, *same)))
+        return self._known[vm]
