@@ -158,6 +158,19 @@ def _write_status(attempt: Attempt, kind: str) -> Answer:
     return attempt.client.patch(attempt.existing(kind), {"status": status}, "/status")
 
 
+def _close(until: str, before: str = "") -> Act:
+    """Return the attempt to close a customer's work until a time, `before` saying what was closed already."""
+
+    def close(attempt: Attempt, kind: str) -> Answer:
+        there = attempt.existing(kind)
+        if before:
+            closed = attempt.tenant.admin.patch(there, {"status": {"closedUntil": before}}, "/status")
+            assert_done(closed)
+        return attempt.client.patch(there, {"status": {"closedUntil": until}}, "/status")
+
+    return close
+
+
 def _delete(**spec: object) -> Act:
     return lambda attempt, kind: attempt.client.delete(attempt.existing(kind, **spec))
 
@@ -192,6 +205,8 @@ ACTS: dict[str, Act] = {
     "change the number": _patch({"spec": {"customerNumber": "K-2"}}),
     "remove an entry": _patch({"spec": {"requesters": [bodies.requester("a@x")]}}),
     "write status": _write_status,
+    "close a month": _close("2026-02-01T00:00:00Z"),
+    "open it again": _close("2026-01-01T00:00:00Z", before="2026-02-01T00:00:00Z"),
     "set labels": _patch({"metadata": {"labels": {"team": "a"}}}),
     "set other labels": _patch({"metadata": {"labels": {"team": "a"}}}),
     "set annotations": _patch({"metadata": {"annotations": {"note": "b"}}}),

@@ -84,7 +84,7 @@ _KINDS = {
         create for another    yes     -   -   yes yes     -       -   refused yes
         create as op-...      yes     -   -   refused refused -   -   refused refused
         change spec           -       -   -   -   -       -       -   refused refused
-        write status          none    none none none none none    none none   none
+        write status          yes     -   -   -   -       -       -   refused refused
         set labels            -       -   -   -   -       -       -   refused refused
         set annotations       -       -   -   -   -       -       -   refused refused
         set finalizers        -       -   -   -   -       -       -   refused refused
@@ -125,7 +125,8 @@ _KINDS = {
         create                -       -   -   -   yes     -       -   yes     yes
         change spec           -       -   -   -   yes     -       -   yes     yes
         change the number     -       -   -   -   refused -       -   refused refused
-        write status          none    none none none none none    none none   none
+        close a month         -       -   -   -   -       -       -   refused yes
+        open it again         -       -   -   -   -       -       -   refused refused
         set labels            -       -   -   -   yes     -       -   yes     yes
         set annotations       -       -   -   -   yes     -       -   yes     yes
         set finalizers        -       -   -   -   yes     -       -   yes     yes
@@ -173,9 +174,9 @@ server, and a fast test compares this page with the table.
 The identities are the roles of `manifests/base/rbac`, and two more:
 
 - **pipeline** holds a careless role: every verb of Kubernetes on every resource of `managedvm.dev`, on Namespaces and on
-  CRDs, but none of our own verbs (`attest`, `prune`). Its column shows what the policies hold where RBAC does not. Such a
+  CRDs, but none of our own verbs (`attest`, `prune`, `close`). Its column shows what the policies hold where RBAC does not. Such a
   `resources: ["*"]` includes `managedvms/order` and `managedvms/status`: do not grant it to a customer.
-- **cluster-admin** holds every verb there is, ours too. It can attest, prune, and delete a CRD with all objects in it; it
+- **cluster-admin** holds every verb there is, ours too. It can attest, prune, close months, and delete a CRD with all objects in it; it
   cannot edit a record or its status. It can also do what no policy sees: delete the policies or their bindings, change a
   CRD, impersonate the operator, write into etcd. The operator notices a missing binding and then does nothing; everything
   else of this kind is a matter of whom you make cluster-admin, and of the API server's audit log.

@@ -84,7 +84,25 @@ def work_entry(namespace: str, name: str, performed_by: str, **spec: Any) -> Obj
         "activity": "Looked at the log.",
     }
     work |= {"begin": "2026-01-05T09:00:00Z", "end": "2026-01-05T09:15:00Z"}
-    return custom("WorkEntry", name, namespace, work | spec)
+    given = {key: value for key, value in (work | spec).items() if value is not None}
+    return custom("WorkEntry", name, namespace, given)
+
+
+def reversal(entry: Object, performed_by: str, begin: str = "2026-01-05T10:00:00Z") -> Object:
+    """Return the counter-entry that takes a WorkEntry back."""
+    meta, of = entry["metadata"], entry["spec"]["changeRequestRef"]
+    return custom(
+        "WorkEntry",
+        f"reversal-of-{meta['name']}",
+        meta["namespace"],
+        {
+            "changeRequestRef": of,
+            "performedBy": performed_by,
+            "begin": begin,
+            "activity": "Recorded by mistake.",
+            "reverses": {"name": meta["name"]},
+        },
+    )
 
 
 def claim(name: str, namespace: str) -> Object:
@@ -152,7 +170,13 @@ def price_list(name: str) -> Object:
         "PriceList",
         name,
         None,
-        {"currency": "EUR", "vatPercent": "19", "automatedWork": "Increment", "rates": [rate]},
+        {
+            "currency": "EUR",
+            "vatPercent": "19",
+            "timeZone": "Europe/Berlin",
+            "automatedWork": "Increment",
+            "rates": [rate],
+        },
     )
 
 

@@ -224,7 +224,7 @@ def _probes(namespace):
     for instant in INSTANTS:
         yield instant, contacts(namespace, requester("a@example", instant))
         yield instant, managed_vm(namespace, "probe", orders=[order() | {"from": instant}])
-        yield instant, work_entry(namespace, "probe", "a@example", begin=instant)
+        yield instant, work_entry(namespace, "probe", "a@example", begin=instant, end=None, minutes=1)
     for duration in DURATIONS:
         yield duration, service_level("probe", reactionTime=duration)
     for amount in AMOUNTS:

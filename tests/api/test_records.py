@@ -132,7 +132,13 @@ def test_a_technician_writes_no_price(tenant, name):
 
 
 def test_work_of_the_future_is_refused(tenant, name):
-    body = work_entry(tenant.namespace, name, tenant.user("technician"), end="2126-01-01T00:00:00Z")
+    body = work_entry(
+        tenant.namespace,
+        name,
+        tenant.user("technician"),
+        begin="2126-01-01T00:00:00Z",
+        end="2126-01-01T01:00:00Z",
+    )
     body["metadata"]["creationTimestamp"] = "2127-01-01T00:00:00Z"
     answer = tenant.technician.create(body)
     assert_refused(answer, "spec.end", "yet to come", "clause 4", "record it when it is done")

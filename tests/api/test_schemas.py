@@ -119,7 +119,10 @@ def test_every_column_and_selectable_field_is_there(kind):
         assert at(root, path)["type"] in {"string", "integer", "boolean"}
     for column in kind.KIND.columns:
         plain = column.path.split("[")[0]
-        if not plain.startswith(".metadata"):
+        if plain.startswith(".."):  # wherever it is: in the spec or in the status
+            assert at(root, f".spec{plain[1:]}")
+            assert at(root, f".status{plain[1:]}")
+        elif not plain.startswith(".metadata"):
             assert at(root, plain)
 
 

@@ -41,6 +41,7 @@ DNS_LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 DNS_SUBDOMAIN = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
 INSTANT = r"^[12][0-9]{3}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-](0[0-9]|1[0-4]):[0-5][0-9])$"
 DURATION = r"^([0-9]{1,5}h)?([0-9]{1,5}m)?([0-9]{1,5}s)?$"
+SIGNED_DURATION = r"^-?([0-9]{1,5}h)?([0-9]{1,5}m)?([0-9]{1,5}s)?$"
 
 
 class ApiModel(BaseModel):
@@ -67,8 +68,18 @@ def parse_duration(value: object) -> object:
     return timedelta(hours=hours, minutes=minutes, seconds=seconds)
 
 
+def parse_signed_duration(value: object) -> object:
+    """Return the timedelta of a Go-style duration that may be negative: `-1h30m`; anything else goes on to pydantic."""
+    if isinstance(value, str) and value.startswith("-"):
+        length = parse_duration(value[1:])
+        return -length if isinstance(length, timedelta) else length
+    return parse_duration(value)
+
+
 def format_duration(value: timedelta) -> str:
-    """Return a timedelta of whole seconds as `1h30m`; zero is `0s`."""
+    """Return a timedelta of whole seconds as `1h30m`; zero is `0s`, less than nothing `-1h30m`."""
+    if value < timedelta():
+        return f"-{format_duration(-value)}"
     minutes, seconds = divmod(int(value.total_seconds()), 60)
     hours, minutes = divmod(minutes, 60)
     parts = [f"{number}{unit}" for number, unit in ((hours, "h"), (minutes, "m"), (seconds, "s")) if number]
@@ -107,7 +118,17 @@ Duration = Annotated[
     PlainSerializer(format_duration),
     WithJsonSchema({"type": "string", "minLength": 2, "maxLength": 16, "pattern": DURATION}),
 ]
+SignedDuration = Annotated[
+    timedelta,
+    BeforeValidator(parse_signed_duration),
+    PlainSerializer(format_duration),
+    WithJsonSchema({"type": "string", "minLength": 2, "maxLength": 17, "pattern": SIGNED_DURATION}),
+]
+"""A length of time that a counter-entry takes back, and is negative then."""
 Money = Annotated[str, Field(max_length=16, pattern=r"^[0-9]{1,12}\.[0-9]{2}$")]
+SignedMoney = Annotated[str, Field(max_length=16, pattern=r"^-?[0-9]{1,12}\.[0-9]{2}$")]
+"""An amount that a counter-entry takes back, and is negative then."""
+Percent = Annotated[str, Field(max_length=6, pattern=r"^[0-9]{1,3}(\.[0-9]{1,2})?$")]
 Quantity = Annotated[str, Field(min_length=2, max_length=16, pattern=r"^[1-9][0-9]*(Mi|Gi|Ti)$")]
 """A size in whole binary units: memory and disks are sold and configured in them."""
 

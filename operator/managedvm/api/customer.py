@@ -14,6 +14,7 @@ from managedvm.api.base import (
     Resource,
     Rule,
     ShortText,
+    Timestamp,
 )
 
 
@@ -71,6 +72,16 @@ class CustomerSpec(ApiModel):
     )
 
 
+class CustomerStatus(ApiModel):
+    """How far the customer's work is settled."""
+
+    closed_until: Timestamp | None = Field(
+        default=None,
+        description="Work that begins earlier is in a statement already, and no more is taken in. Moved on, never back, "
+        "by who may use the verb `close` on customers.",
+    )
+
+
 class Customer(Resource):
     """The contract party: number, name, address, namespaces, price list and request policy."""
 
@@ -84,6 +95,7 @@ class Customer(Resource):
             Column("Number", ".spec.customerNumber"),
             Column("Name", ".spec.displayName"),
             Column("Prices", ".spec.priceListRef.name"),
+            Column("Closed-Until", ".status.closedUntil"),
             Column("Age", ".metadata.creationTimestamp", type="date"),
             Column("Namespaces", ".spec.namespaces", wide=True),
         ),
@@ -96,3 +108,6 @@ class Customer(Resource):
     )
 
     spec: CustomerSpec = Field(description="The contract party.")
+    status: CustomerStatus = Field(
+        default=CustomerStatus(), description="How far the customer's work is settled."
+    )

@@ -6,8 +6,10 @@ REQUIRED_BINDINGS: dict[str, frozenset[str]] = {
             "managedvm-agreements",
             "managedvm-applied-by",
             "managedvm-changes",
+            "managedvm-closed-months",
             "managedvm-crds",
             "managedvm-customer-namespace",
+            "managedvm-customer-status",
             "managedvm-decisions",
             "managedvm-deletion-protection",
             "managedvm-ledger-namespaces",
@@ -18,6 +20,7 @@ REQUIRED_BINDINGS: dict[str, frozenset[str]] = {
             "managedvm-releases",
             "managedvm-requests",
             "managedvm-work",
+            "managedvm-work-status",
         }
     ),
     "MutatingAdmissionPolicyBinding": frozenset({"managedvm-applied-by"}),

@@ -116,12 +116,12 @@ def _requested(request: ChangeRequest) -> Statement:
 
 
 def _charged(entry: WorkEntry, requests: Iterable[ChangeRequest]) -> Statement:
-    spec, charge = entry.spec, entry.spec.charge
+    spec, charge = entry.spec, entry.charge
     name = spec.change_request_ref.name
     request = next((r for r in requests if r.metadata.name == name), None)
     ordered = f", ordered by {request.spec.requested_by}" if request else ""
-    done = f"{spec.activity}, by {spec.performed_by} from {spec.begin:%Y-%m-%dT%H:%M:%SZ} to {spec.end:%H:%M:%SZ}{ordered}"
+    done = f"{spec.activity}, by {spec.performed_by} from {spec.begin:%Y-%m-%dT%H:%M:%SZ} to {spec.until:%H:%M:%SZ}{ordered}"
     if charge is None:
-        return Statement(Topic.CHARGED, "4", entry.metadata.name, f"{done}; priced when it is billed")
+        return Statement(Topic.CHARGED, "4", entry.metadata.name, f"{done}; not accepted yet, so not priced")
     price = f"{charge.amount} {charge.currency} ({charge.billing}): {charge.explanation}"
     return Statement(Topic.CHARGED, charge.clause, entry.metadata.name, f"{done}; {price}")
