@@ -134,12 +134,13 @@ class Reconciler:
             vm = ManagedVM.of(body)
         except ValidationError as error:
             return await self._invalid(body, error, now)
-        key = _key(body)
+        key, name = _key(body), vm.spec.vm.v_center_ref.name
+        # Taken before looking: a hand that belongs to another connection than what was seen refuses to act.
+        vsphere = self._vsphere_of(name)
         observed = await self._observer.managed_vm(vm)
-        name = vm.spec.vm.v_center_ref.name
         plan = managedvm.plan(vm, observed, now)
         self._note_cluster(name, plan.status, observed.cluster)
-        pending, failed = await self._do(key, plan.actions, name, now)
+        pending, failed = await self._do(key, plan.actions, vsphere, now)
         if pending and not failed:
             await self._teller.tell(body, repairs(vm.status, plan.findings))
         else:
@@ -158,8 +159,9 @@ class Reconciler:
 
     async def _vcenter(self, body: dict[str, Any], now: datetime) -> Verdict:
         own, key = VCenter.of(body), _key(body)
+        vsphere = self._vsphere_of(key.name)
         plan = vcenter.plan(own, self._observer.vcenter(key.name), now)
-        pending, failed = await self._do(key, plan.actions, key.name, now)
+        pending, failed = await self._do(key, plan.actions, vsphere, now)
         if pending and not failed:
             await self._teller.tell(body, repairs(own.status, plan.findings))
         else:
@@ -194,7 +196,7 @@ class Reconciler:
         return Verdict()
 
     async def _do(
-        self, key: ObjectKey, actions: tuple[Action, ...], vcenter_name: str, now: datetime
+        self, key: ObjectKey, actions: tuple[Action, ...], vsphere: VSphere | None, now: datetime
     ) -> tuple[datetime | None, tuple[Finding, ...]]:
         """Carry actions out; returns until when their effect is awaited, and the finding where a person must act."""
         effects = tuple(action for action in actions if isinstance(action, EFFECTS))
@@ -206,7 +208,7 @@ class Reconciler:
             actions = tuple(action for action in actions if isinstance(action, RECORDS))
         self._acting.add(key)
         try:
-            calls = await apply(actions, self._hands(self._vsphere_of(vcenter_name), now))
+            calls = await apply(actions, self._hands(vsphere, now))
         except StalledError as error:
             return None, (_refused(error),)
         finally:

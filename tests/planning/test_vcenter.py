@@ -6,10 +6,10 @@ from datetime import timedelta
 import pytest
 
 from managedvm.planning.actions import ConfigureClusterHighAvailability
-from managedvm.planning.findings import Aspect, Reason, Truth
+from managedvm.planning.findings import Aspect, Effect, Reason, Truth
 from managedvm.planning.observed import TaskState, Unknown
 from managedvm.planning.retry import RETRY_AFTER
-from managedvm.planning.vcenter import Connection, ObservedVCenter, Trouble, plan
+from managedvm.planning.vcenter import Connecting, Connection, ObservedVCenter, Trouble, plan
 from tests.factories import (
     NOW,
     OTHER_UUID,
@@ -65,6 +65,29 @@ def test_a_vcenter_that_does_not_answer_concludes_nothing():
     found = plan(own, observed(SICK, connection=Unknown("timeout")), NOW)
     (finding,) = found.findings
     assert (finding.reason, finding.truth) == (Reason.VCENTER_UNREACHABLE, Truth.UNKNOWN)
+    assert (found.status, found.actions) == (own.status, ())
+
+
+def test_a_first_connection_is_told_as_one_that_time_completes():
+    found = plan(vcenter(), observed(connection=Connecting("its inventory is being read")), NOW)
+    (finding,) = found.findings
+    assert (finding.reason, finding.truth, finding.effect) == (
+        Reason.CONNECTING,
+        Truth.UNKNOWN,
+        Effect.RECONCILING,
+    )
+
+
+@pytest.mark.parametrize(
+    ("link", "truth"), [(LINK, Truth.TRUE), (Unknown("timeout"), Truth.UNKNOWN)], ids=["serves", "serves not"]
+)
+def test_while_a_changed_vcenter_is_connected_anew_the_connection_before_counts_and_nothing_is_done(
+    link, truth
+):
+    own = known_as(VCENTER_UUID, clusterSettings="Enforce")
+    found = plan(own, observed(SICK, connection=link, is_changing=True), NOW)
+    (finding,) = found.findings
+    assert (finding.reason, finding.truth) == (Reason.CONNECTING, truth)
     assert (found.status, found.actions) == (own.status, ())
 
 

@@ -140,6 +140,26 @@ def test_a_password_that_is_changed_in_vcenter_is_taken_up_from_its_secret(vcent
     at.until("Connected", seconds=ROTATED_WITHIN, status="True")
 
 
+def test_a_vcenter_that_gets_another_secret_is_seen_all_the_time(guest_party, elsewhere, kube, simulator):
+    vm = guest_party.vm().settled()
+    since = [vm.until("VMFound", status="True"), elsewhere.until("Connected", status="True")]
+    was = elsewhere.object()["spec"]["credentialsSecretRef"]
+    keep_credentials(kube, "vcenter-other", simulator)
+    try:
+        elsewhere.allow(credentialsSecretRef={"name": "vcenter-other"})
+        elsewhere.vcenter.ha_override(vm.path, restartPriority="low")
+        elsewhere.until("Connected", status="True", reason="Connected")
+        wait_until(
+            lambda: vm.facts["haOverride"]["restartPriority"] == "medium", "the repair", seconds=PATIENCE
+        )
+        now = [vm.until("VMFound", status="True"), elsewhere.until("Connected", status="True")]
+        assert [c["lastTransitionTime"] for c in now] == [c["lastTransitionTime"] for c in since]
+    finally:
+        elsewhere.allow(credentialsSecretRef=was)
+        elsewhere.until("Connected", status="True", reason="Connected")
+        kube.delete("secret", "vcenter-other", namespace=NAMESPACE)
+
+
 def test_another_vcenter_at_the_same_address_freezes_everything(elsewhere, simulator):
     """Its identity is what counts: the simulator's follows from the name of its datacenter."""
     party = elsewhere.party()

@@ -36,7 +36,7 @@ class View:
         self.connection = connection
         self._facts = facts
         self._latest = latest
-        self.is_filling = False
+        self.is_filling = self.is_changing = False
 
     @property
     def inventory(self):

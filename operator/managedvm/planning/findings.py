@@ -235,7 +235,11 @@ class Reason(Enum):
         "The VM has the wanted value by somebody else's hand; not billed.",
     )
     CONNECTED = ("Connected", Effect.NONE, "The vCenter is connected and its inventory complete.")
-    CONNECTING = ("Connecting", Effect.RECONCILING, "The inventory is being read.")
+    CONNECTING = (
+        "Connecting",
+        Effect.RECONCILING,
+        "The vCenter is being connected; where its spec was changed, the connection before serves until then.",
+    )
     CREDENTIALS_MISSING = (
         "CredentialsMissing",
         Effect.STALLED,

@@ -24,6 +24,13 @@ class Connection:
 
 
 @dataclass(frozen=True, slots=True)
+class Connecting:
+    """The first look at the vCenter is under way."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class Trouble:
     """Why there is no connection, where a person must act."""
 
@@ -33,12 +40,16 @@ class Trouble:
 
 @dataclass(frozen=True, slots=True)
 class ObservedVCenter:
-    """All that was read for one VCenter: its connection, the clusters that hold managed VMs, and the levels."""
+    """All that was read for one VCenter: its connection, the clusters that hold managed VMs, and the levels.
 
-    connection: Connection | Trouble | Unknown
+    `is_changing`: this connection is the one before, and the one that the spec asks for now is being made.
+    """
+
+    connection: Connection | Connecting | Trouble | Unknown
     clusters: tuple[ClusterFacts, ...]
     levels: Mapping[str, ServiceLevelSpec]
     missing_policies: tuple[str, ...]
+    is_changing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +65,11 @@ class VCenterPlan:
 def plan(vcenter: VCenter, observed: ObservedVCenter, now: datetime) -> VCenterPlan:
     """Return what to do for one VCenter at `now`."""
     link = observed.connection
+    if observed.is_changing:
+        return VCenterPlan((), (_changing(vcenter, link),), vcenter.status)
+    if isinstance(link, Connecting):
+        finding = unknown(Aspect.CONNECTED, Reason.CONNECTING, link.message, Clause.AS_ORDERED)
+        return VCenterPlan((), (finding,), vcenter.status)
     if isinstance(link, Trouble):
         finding = fails(Aspect.CONNECTED, link.reason, link.message, Clause.AS_ORDERED)
         return VCenterPlan((), (finding,), vcenter.status)
@@ -74,6 +90,15 @@ def plan(vcenter: VCenter, observed: ObservedVCenter, now: datetime) -> VCenterP
     status = VCenterStatus(instance_uuid=link.vcenter_uuid, product=link.product)
     clusters = _clusters(vcenter, observed, now)
     return VCenterPlan(clusters.actions, (connected, *clusters.findings), status, clusters.next_check)
+
+
+def _changing(vcenter: VCenter, link: Connection | Connecting | Trouble | Unknown) -> Finding:
+    """Return what is said while a new connection is made: until then the one before serves, where there is one."""
+    words = f"{vcenter.spec.server} is being connected as spec says now"
+    if isinstance(link, Connection):
+        words += "; until that is done, the connection before serves"
+        return holds(Aspect.CONNECTED, Reason.CONNECTING, words, Clause.AS_ORDERED)
+    return unknown(Aspect.CONNECTED, Reason.CONNECTING, words, Clause.AS_ORDERED)
 
 
 def _clusters(vcenter: VCenter, observed: ObservedVCenter, now: datetime) -> Part:

@@ -61,8 +61,12 @@ class View(Protocol):
     """One vCenter as it can be seen now."""
 
     @property
-    def connection(self) -> vcenter.Connection | vcenter.Trouble | Unknown:
+    def connection(self) -> vcenter.Connection | vcenter.Connecting | vcenter.Trouble | Unknown:
         """Whether it can be seen, and who it is."""
+
+    @property
+    def is_changing(self) -> bool:
+        """Whether this is the connection before, and the one that is wanted now is being made."""
 
     @property
     def is_filling(self) -> bool:
@@ -132,10 +136,11 @@ class Observer:
         if link is not None:
             _refuse_half_a_view(link)
         return vcenter.ObservedVCenter(
-            connection=link.connection if link else Unknown("the connection is being set up"),
+            connection=link.connection if link else vcenter.Connecting("the connection is being set up"),
             clusters=tuple(self._managed_clusters(link)) if link else (),
             levels=self._levels(),
             missing_policies=self._missing_policies(),
+            is_changing=link is not None and link.is_changing,
         )
 
     async def request(self, request: ChangeRequest, now: datetime) -> requests.ObservedRequest:
