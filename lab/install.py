@@ -5,12 +5,14 @@ The control plane knows nothing of us; whatever a user's cluster would get, the 
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from lab import kube
 from lab.facts import VCENTER
 from lab.paths import ROOT
+from lab.polling import wait_until
 
 if TYPE_CHECKING:
     from lab.facts import Lab
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 NAMESPACE = "managedvm-system"
 VCENTER_SECRET = "vcenter-berlin"  # noqa: S105 - the name of a Secret, not what is in it
 _KINDS = ROOT / "crds"
+_NOT_YET = ("failed to configure policy", "no matches for kind", "ServiceUnavailable")
 _OVERLAYS = (ROOT / "manifests" / "overlays" / "lab", ROOT / "manifests" / "base")
 
 
@@ -36,6 +39,27 @@ def product(lab: Lab) -> None:
     credentials(cluster, lab)
     if VCENTER in lab.daemons:
         vcenter(cluster, lab)
+    wait_until(lambda: judges(cluster), "the API server to judge by our policies", seconds=90)
+
+
+def judges(cluster: Kube) -> bool:
+    """Say whether objects of ours are judged: an API server that has just met our kinds refuses what it cannot judge yet.
+
+    Whether the object that is tried would be taken is not asked, only whether anything but that stood in its way.
+    """
+    order = {"reference": "tried", "serviceLevel": "basic", "from": "2026-01-01T00:00:00Z"}
+    tried = {
+        "apiVersion": "managedvm.dev/v1alpha1",
+        "kind": "ManagedVM",
+        "metadata": {"namespace": NAMESPACE, "name": "tried"},
+        "spec": {
+            "customerRef": {"name": "tried"},
+            "vm": {"vCenterRef": {"name": "berlin"}, "inventoryPath": "/Berlin/vm/tried"},
+            "orders": [order],
+        },
+    }
+    said = cluster.run("create", "--dry-run=server", "--filename=-", stdin=json.dumps(tried), check=False)
+    return said.returncode == 0 or not any(words in said.stderr for words in _NOT_YET)
 
 
 def namespace(cluster: Kube) -> None:

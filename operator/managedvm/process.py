@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import secrets
+import signal
 import socket
 from collections.abc import Iterable
 from datetime import timedelta
@@ -108,12 +109,18 @@ class Operator:
         self._replica = Replica(self.elector, self.passes, synced=self._ready, keys=self._keys)
         self._tasks: list[asyncio.Task[Any]] = []
         self._server: AppRunner | None = None
+        self._leaving: asyncio.Task[None] | None = None
+        self.left = asyncio.Event()
+        """Set once this replica has handed the Lease over: then kopf may end."""
 
     def _may_act(self) -> bool:
         return self.elector.may_act()
 
     async def start(self) -> None:
         """Start everything but the watches, which are kopf's."""
+        # kopf would end its watches first, for seconds, and call `stop` after that: for so long nobody would act.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, self.leave)
         self._server = await http.serve(
             self._settings.health_address,
             self._settings.health_port,
@@ -134,8 +141,18 @@ class Operator:
             task.add_done_callback(_end_on_bug)
             self._tasks.append(task)
 
+    def leave(self) -> None:
+        """Begin to end: let passes end and hand the Lease over, then let kopf end."""
+        if self._leaving is None:
+            self._leaving = asyncio.create_task(self._hand_over())
+            self._leaving.add_done_callback(_end_on_bug)
+
+    async def _hand_over(self) -> None:
+        await self._replica.stop(self._settings.stop_seconds)
+        self.left.set()
+
     async def stop(self) -> None:
-        """Let passes end, hand the Lease over, log out of every vCenter."""
+        """End what is still running and log out of every vCenter; called by kopf when it ends, whatever ended it."""
         await self._replica.stop(self._settings.stop_seconds)
         for task in self._tasks:
             task.cancel()

@@ -72,6 +72,12 @@ async def drop(request, _count):
         (401, "Unauthorized", "no", NoPermissionError),
         (403, "Forbidden", "ValidatingAdmissionPolicy 'x' denied request", RefusedError),
         (422, "Invalid", "no", RefusedError),
+        (
+            422,
+            "Invalid",
+            "denied request: failed to configure policy: failed to find resource",
+            UnreachableError,
+        ),
         (429, "TooManyRequests", "no", UnreachableError),
         (500, "InternalError", "no", UnknownOutcomeError),
         (503, "ServiceUnavailable", "no", UnknownOutcomeError),

@@ -1,6 +1,7 @@
 """Which reconfiguration a pass takes into account: our own memory where it is enough, else what the server says."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -8,7 +9,7 @@ from managedvm.engine.store import Store
 from managedvm.planning.observed import TaskState, Unknown
 from managedvm.wiring import INDEXES
 from managedvm.world.observe import Observer
-from tests.factories import change_request, task, virtual_machine
+from tests.factories import NOW, change_request, task, virtual_machine
 
 NOTED = {"managedvm.change.memory": change_request().metadata.name}
 OURS = task(moref="task-ours")
@@ -46,6 +47,13 @@ async def test_our_own_running_task_is_enough():
 
 async def test_our_own_task_is_enough_when_every_open_request_shows_its_effect():
     assert await read(virtual_machine(task=OURS, notes=NOTED), change_request()) == (OURS, 0)
+
+
+async def test_a_task_of_ours_that_ended_before_the_order_is_not_the_one_that_carried_it_out():
+    """The answer to the order was lost, so the task that we remember is the one before it."""
+    before = task(moref="task-before", end=NOW - timedelta(hours=1))
+    facts = virtual_machine(task=before, notes=NOTED)
+    assert await read(facts, change_request(), answer=OURS) == (OURS, 1)
 
 
 @pytest.mark.parametrize(

@@ -65,4 +65,6 @@ def version() -> None:
 async def _run(settings: Settings) -> None:
     logs.configure(settings.log_level)
     operator = Operator(settings, await connection(None))
-    await kopf.operator(registry=registry(operator), clusterwide=True, standalone=True)
+    await kopf.operator(
+        registry=registry(operator), clusterwide=True, standalone=True, stop_flag=operator.left
+    )

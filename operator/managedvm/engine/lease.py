@@ -73,11 +73,16 @@ class LeaseClient(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LeaseTiming:
-    """How the election counts, in seconds; the same for all replicas."""
+    """How the election counts, in seconds; the same for all replicas.
+
+    Who holds the lease writes every `retry_seconds`; who does not reads every `look_seconds`, so that a lease that was
+    given back is soon taken.
+    """
 
     lease_seconds: float = 15.0
     renew_seconds: float = 10.0
     retry_seconds: float = 2.0
+    look_seconds: float = 1.0
     margin_seconds: float = 2.0
 
     def __post_init__(self) -> None:
@@ -179,11 +184,19 @@ class Elector:
         try:
             self._see(await self._client.get())
         except LeaseNotFoundError:
-            self._hold(await self._client.create(self._ours(None)), started)
+            # Somebody deleted it, and its holder has not noticed yet: its time runs all the same.
+            if self._record is None or self._is_free(self._record):
+                await self._create(started)
             return
         if self._record is not None and self._is_free(self._record):
             asked = self._clock()
             self._hold(await self._client.update(self._ours(self._record)), asked)
+
+    async def _create(self, started: float) -> None:
+        try:
+            self._hold(await self._client.create(self._ours(None)), started)
+        except LeaseConflictError:
+            self._see(await self._client.get())  # from now on its holder's time is known
 
     async def _renew(self, record: LeaseRecord, started: float) -> None:
         try:
@@ -245,16 +258,15 @@ class Elector:
         return third if self._deadline is None else min(third, max(0.0, self._deadline - started))
 
     def _pause(self, started: float) -> float:
-        """Return how long to sleep after an attempt, so that attempts start `retry_seconds` apart.
+        """Return how long to sleep after an attempt, so that attempts start as far apart as the timing says.
 
         It is never longer than until our own deadline or until another's lease runs out.
         """
         now, retry = self._clock(), self._timing.retry_seconds
         until = self._deadline
         if until is None:
-            retry *= (
-                1 + fraction(self._identity) / 5
-            )  # candidates that started together must not always collide
+            # Candidates that started together must not always collide.
+            retry = self._timing.look_seconds * (1 + fraction(self._identity) / 5)
             if self._record is not None and not self._is_free(self._record):
                 until = self._runs_out(self._record)
         following = started + retry if until is None else min(started + retry, until)

@@ -260,6 +260,10 @@ def _line(meta: Object) -> Listed:
     return Listed(meta["uid"], sys.intern(meta.get("namespace", "")), meta["name"], meta["resourceVersion"])
 
 
+_NOT_YET = "failed to configure policy"
+"""An API server that has just started knows its policies before our kinds, and refuses what it cannot judge: 30 s at most."""
+
+
 def _judged(method: str, path: str, status: int, payload: bytes) -> Object:
     """Return the answer's object, or raise what its status means for us."""
     if status < 400:  # noqa: PLR2004 - HTTP's own border
@@ -271,6 +275,8 @@ def _judged(method: str, path: str, status: int, payload: bytes) -> Object:
     except orjson.JSONDecodeError:
         message, reason = payload[:200].decode(errors="replace"), ""
     words = f"{method} {path}: {message}"
+    if _NOT_YET in message:
+        raise UnreachableError(words)
     match status:
         case 404:
             raise NotFoundError(words)

@@ -1,6 +1,6 @@
 """Reading everything that a decision needs, from what is held in memory; a read that failed is Unknown, never nothing."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
@@ -204,15 +204,13 @@ class Observer:
         """Return the latest reconfiguration, read from the server where our own memory may lack one.
 
         An earlier process may have started it, or the answer to our own call was lost: then a request that shows no
-        effect yet may still have one, and must not be closed.
+        effect yet may still have one, and must not be closed; and one that shows it owes it to a task we never heard of.
         """
-        is_open = {name for name, r in requested.items() if r.status.state not in FINAL_STATES}
-        if link is None or facts is None or not is_open:
+        open_requests = [r for r in requested.values() if r.status.state not in FINAL_STATES]
+        if link is None or facts is None or not open_requests:
             return None
         own = facts.task if facts.task is not None and facts.task.method == RECONFIGURE else None
-        if own is not None and own.is_running:
-            return own
-        if own is not None and own.state is TaskState.SUCCESS and is_open <= set(facts.notes.values()):
+        if own is not None and (own.is_running or _did_all(own, open_requests, facts)):
             return own
         return await link.recent_task(facts.moref, RECONFIGURE)
 
@@ -382,3 +380,13 @@ def _refuse_half_a_view(link: View) -> None:
     """Raise while an inventory is being compared: it takes moments, and whoever waits for it is asked again after."""
     if link.is_filling:
         raise UnreachableError("the inventory is being read")
+
+
+def _did_all(task: TaskFacts, asked: Iterable[ChangeRequest], facts: VirtualMachine) -> bool:
+    """Return whether a task has made each of these changes: the VM shows them, and all were asked for before its end."""
+    if task.state is not TaskState.SUCCESS or task.end is None:
+        return False
+    seen = set(facts.notes.values())
+    return all(
+        r.metadata.name in seen and (r.metadata.creation_timestamp or task.end) <= task.end for r in asked
+    )
