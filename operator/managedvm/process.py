@@ -32,6 +32,7 @@ from managedvm.world import http
 from managedvm.world.kube import ENDPOINTS, HttpKube, Object
 from managedvm.world.leases import KubeLease
 from managedvm.world.observe import Observer
+from managedvm.world.unchanged import Unchanged
 from managedvm.world.vcenters import VCenters
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ class Operator:
         self._reconciler = Reconciler(
             store=self.store,
             observer=Observer(self.store, self.vcenters.view),
+            unchanged=Unchanged(self.store, self.vcenters.view),
             kube=self.kube,
             vsphere_of=self.vcenters.calls,
             teller=Telling(self.kube, self.metrics, utc_now, identity),

@@ -37,6 +37,7 @@ from managedvm.report import Notice, advanced_status, notices, repairs, reported
 from managedvm.world.apply import Hands, VSphere, apply
 from managedvm.world.kube import Kube
 from managedvm.world.observe import Observer
+from managedvm.world.unchanged import Unchanged
 
 SETTLE = timedelta(seconds=3)
 """How long an effect may take to be seen before its cause is reported and, where it is still missing, repeated."""
@@ -81,6 +82,7 @@ class Reconciler:
         self,
         store: Store,
         observer: Observer,
+        unchanged: Unchanged,
         kube: Kube,
         vsphere_of: Callable[[str], VSphere | None],
         teller: Teller,
@@ -90,6 +92,7 @@ class Reconciler:
     ) -> None:
         self._store = store
         self._observer = observer
+        self._unchanged = unchanged
         self._kube = kube
         self._vsphere_of = vsphere_of
         self._teller = teller
@@ -108,14 +111,16 @@ class Reconciler:
 
     async def reconcile(self, key: ObjectKey) -> Verdict:
         """Bring one object one step nearer to what was agreed."""
+        # Whole seconds: what is written must read the same when it is read back.
+        now = self._clock().replace(microsecond=0)
+        if self._unchanged.holds(key, now):
+            return Verdict(next_check=self._unchanged.until(key))
         body = self._store.get(*key)
         if body is None or body["metadata"].get("deletionTimestamp"):
             self._sent.pop(key, None)
             self._waiting.pop(key, None)
             self._teller.found(key, ())
             return Verdict()
-        # Whole seconds: what is written must read the same when it is read back.
-        now = self._clock().replace(microsecond=0)
         try:
             verdict = await self._passes[key.kind](body, now)
         except StalledError:
@@ -137,6 +142,7 @@ class Reconciler:
         key, name = _key(body), vm.spec.vm.v_center_ref.name
         # Taken before looking: a hand that belongs to another connection than what was seen refuses to act.
         vsphere = self._vsphere_of(name)
+        sighted = self._unchanged.sighted(key, vm)
         observed = await self._observer.managed_vm(vm)
         plan = managedvm.plan(vm, observed, now)
         self._note_cluster(name, plan.status, observed.cluster)
@@ -147,6 +153,8 @@ class Reconciler:
             findings = (*plan.findings, *failed)
             status = reported(plan.status, vm.status.conditions, findings, vm.metadata.generation, now)
             self._teller.found(key, findings)
+            if status == vm.status and not plan.actions and not observed.has_open_requests:
+                self._unchanged.note(key, sighted, plan.next_check)
             await self._write(body, vm.status, status)
         return Verdict(next_check=earliest((plan.next_check, pending)))
 

@@ -93,7 +93,9 @@ def test_a_fault_at_any_call_leaves_no_trace(told, say):
     )
     missed = [point for point, rule in zip(points, rules, strict=True) if not rule.struck]
     needed = [point for point in missed if told.references[point[0].name].needs(0, *point[1:3])]
-    assert [f"{story.name}: {rest}" for story, *rest in needed] == []
+    # What two looks say one after the other may be said at once, when hundreds of VMs are looked at.
+    certain = [point for point in needed if point[2] == 1 or not point[1].endswith("/status")]
+    assert [f"{story.name}: {rest}" for story, *rest in certain] == []
 
 
 def test_the_api_server_is_restarted_in_the_middle_of_changes(told, replica):

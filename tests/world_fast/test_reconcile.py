@@ -11,6 +11,7 @@ from managedvm.planning.actions import OverrideHighAvailability
 from managedvm.planning.availability import promised
 from managedvm.reconcile import SETTLE, Reconciler
 from managedvm.wiring import INDEXES
+from managedvm.world.unchanged import Unchanged
 from tests.factories import NOW, VCENTER_UUID, cluster, managed_vm, observed, service_level, virtual_machine
 from tests.world_fast.fakes import FakeKube, FakeVSphere
 
@@ -34,6 +35,7 @@ class Stand:
         self.reconciler = Reconciler(
             store=self.store,
             observer=self,
+            unchanged=Unchanged(self.store, lambda _: None),
             kube=self.kube,
             vsphere_of=lambda _: self.vsphere,
             teller=self,

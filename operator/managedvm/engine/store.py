@@ -65,6 +65,7 @@ class Store:
         self._namespaces: dict[tuple[str, str], dict[str, None]] = {}
         self._values: dict[tuple[str, str, Hashable], dict[str, None]] = {}
         self._newest: dict[str, int] = defaultdict(int)
+        self._editions: dict[str, int] = defaultdict(int)
         self._buried: dict[str, set[str]] = defaultdict(set)
         self._buried_long_ago: dict[str, set[str]] = defaultdict(set)
 
@@ -170,6 +171,10 @@ class Store:
         held = self._held[kind].get(uid)
         return _unpacked(held.body) if held else None
 
+    def edition(self, namespace: str) -> int:
+        """Return a number that grows with each version taken in and each object dropped there; "" is for cluster kinds."""
+        return self._editions[namespace]
+
     def count(self, kind: str) -> int:
         """Return how many objects of this kind are held."""
         return len(self._held[kind])
@@ -219,11 +224,13 @@ class Store:
         for name, value in held.indexed:
             self._values.setdefault((kind, name, value), {})[held.uid] = None
         self._newest[kind] = max(self._newest[kind], held.version)
+        self._editions[namespace] += 1
 
     def _forget(self, held: _Held) -> None:
         kind, namespace, _ = held.key
         del self._held[kind][held.uid]
         del self._uids[held.key]
+        self._editions[namespace] += 1
         _discard(self._namespaces, (kind, namespace), held.uid)
         for name, value in held.indexed:
             _discard(self._values, (kind, name, value), held.uid)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from managedvm.api.changerequest import ChangeRequest
+from managedvm.api.changerequest import FINAL_STATES, ChangeRequest
 from managedvm.api.customer import CustomerSpec
 from managedvm.api.customercontacts import Requester
 from managedvm.api.managedvm import (
@@ -59,8 +59,8 @@ class Observed:
     """All that was read for one ManagedVM in one pass.
 
     `claims` has the claim to the VM, whoever holds it; `held` are all claims of this ManagedVM's name, and `own_claim`
-    is the one that tells its identity. What is not there is None; what could not be read is Unknown. `task` is the latest reconfiguration that vCenter knows of: it
-    decides only while a request is open.
+    is the one that tells its identity. What is not there is None; what could not be read is Unknown. `task` is the
+    latest reconfiguration that vCenter knows of: it decides only while a request is open.
     """
 
     levels: Mapping[str, ServiceLevelSpec]
@@ -77,6 +77,11 @@ class Observed:
     missing_policies: tuple[str, ...]
     is_ledger: bool
     held: tuple[VMClaim, ...] = ()
+
+    @property
+    def has_open_requests(self) -> bool:
+        """Whether a request of the operator's has not come to its end."""
+        return any(request.status.state not in FINAL_STATES for request in self.requests.values())
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,91 @@
+"""Whether a ManagedVM and all that was read for it are still as they were when its last pass found nothing to do.
+
+A plan is pure: the same objects and the same facts, before the instant that it named itself, give the same plan. So what
+was decided is compared with, not decided again; a mark of eight bytes is all that is kept of it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from managedvm.api.managedvm import ManagedVM
+from managedvm.engine.objects import ObjectKey
+from managedvm.engine.store import Store
+from managedvm.planning.vcenter import Connection
+from managedvm.world.observe import View
+
+
+@dataclass(frozen=True, slots=True)
+class Sighted:
+    """Which VM a pass was about, and the mark of all that it could read."""
+
+    vcenter: str
+    instance_uuid: str
+    path: str
+    mark: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Settled:
+    sighted: Sighted
+    until: datetime | None
+
+
+class Unchanged:
+    """Remembers for each ManagedVM whose pass found nothing to do what that was decided on."""
+
+    def __init__(self, store: Store, view_of: Callable[[str], View | None]) -> None:
+        self._store = store
+        self._view_of = view_of
+        self._settled: dict[ObjectKey, _Settled] = {}
+
+    def sighted(self, key: ObjectKey, vm: ManagedVM) -> Sighted | None:
+        """Return what a pass that begins now will be decided on, or None where no VM can be seen for certain."""
+        if vm.status.vm is None:
+            return None
+        names = (vm.spec.vm.v_center_ref.name, vm.status.vm.instance_uuid, vm.spec.vm.inventory_path or "")
+        mark = self._mark(key, *names)
+        return None if mark is None else Sighted(*names, mark)
+
+    def note(self, key: ObjectKey, sighted: Sighted | None, until: datetime | None) -> None:
+        """Note that a pass had nothing to do and nothing to say, and until when that is so unless something changes."""
+        if sighted is not None:
+            self._settled[key] = _Settled(sighted, until)
+
+    def holds(self, key: ObjectKey, now: datetime) -> bool:
+        """Return whether a pass would find what the last one found; where not, that is forgotten."""
+        settled = self._settled.get(key)
+        if settled is None:
+            return False
+        seen = settled.sighted
+        is_early = settled.until is None or now < settled.until
+        if is_early and self._mark(key, seen.vcenter, seen.instance_uuid, seen.path) == seen.mark:
+            return True
+        del self._settled[key]
+        return False
+
+    def until(self, key: ObjectKey) -> datetime | None:
+        """Return when the last pass wants to look again."""
+        return self._settled[key].until
+
+    def _mark(self, key: ObjectKey, vcenter: str, instance_uuid: str, path: str) -> int | None:
+        """Return a number that differs as soon as an object of the namespace or the cluster, or a fact of the VM does."""
+        link = self._view_of(vcenter)
+        if link is None or link.is_filling or not isinstance(link.connection, Connection):
+            return None
+        inventory = link.inventory
+        vm = inventory.vm_by_uuid(instance_uuid)
+        if vm is None:
+            return None
+        at_path = inventory.vm_by_path(path) if path else None
+        read = (
+            self._store.edition(key.namespace),
+            self._store.edition(""),
+            link.connection,
+            vm,
+            at_path.moref if at_path else None,
+            inventory.is_ambiguous(path) if path else False,
+            inventory.unidentified,
+            inventory.cluster(vm.cluster) if vm.cluster else None,
+        )
+        return hash(repr(read))
