@@ -13,7 +13,12 @@ from managedvm.world.unchanged import Unchanged
 from tests.factories import NOW, PATH, VCENTER_UUID, VM_UUID, cluster, managed_vm, virtual_machine
 
 KEY = ObjectKey("ManagedVM", "kunde-a", "web-01")
-IDENTITY = {"vCenterUUID": VCENTER_UUID, "instanceUUID": VM_UUID, "inventoryPath": PATH, "powerState": "PoweredOn"}
+IDENTITY = {
+    "vCenterUUID": VCENTER_UUID,
+    "instanceUUID": VM_UUID,
+    "inventoryPath": PATH,
+    "powerState": "PoweredOn",
+}
 SEEN = managed_vm(status={"vm": IDENTITY})
 LATER = NOW + timedelta(minutes=10)
 
