@@ -19,6 +19,7 @@ from managedvm.api.customer import Customer, CustomerSpec
 from managedvm.api.customercontacts import Requester
 from managedvm.api.managedvm import ManagedVM
 from managedvm.api.pricelist import AutomatedWork
+from managedvm.api.requestdecision import RequestDecision
 from managedvm.api.servicelevel import ServiceLevel, ServiceLevelSpec
 from managedvm.api.vcenter import VCenter, VCenterSpec
 from managedvm.api.vmclaim import VMClaim
@@ -222,11 +223,14 @@ def customer(namespaces: Iterable[str] = ("kunde-a",), **spec: Any) -> CustomerS
     return Customer.of({"metadata": {"name": "kunde-a"}, "spec": {**fields, **spec}}).spec
 
 
-def requester(email: str = REQUESTER, since: str = "2026-01-01T00:00", until: str | None = None) -> Requester:
-    ends = at(until) if until else None
-    return Requester.model_validate(
-        {"email": email, "name": "Anna Beispiel", "from": at(since), "until": ends}
-    )
+def requester(
+    email: str = REQUESTER,
+    since: str = "2026-01-01T00:00",
+    until: str | None = None,
+    scope: Iterable[str] = (),
+) -> Requester:
+    entry = {"email": email, "name": "Anna Beispiel", "from": at(since), "scope": list(scope)}
+    return Requester.model_validate(entry | ({"until": at(until)} if until else {}))
 
 
 def vcenter(**spec: Any) -> VCenter:
@@ -301,6 +305,25 @@ def persons_request(by: str = REQUESTER, **spec: Any) -> ChangeRequest:
     }
     status = spec.pop("status", {})
     return ChangeRequest.of({"metadata": meta, "spec": {**fields, **spec}, "status": status})
+
+
+def request_decision(
+    decision: str = "Release",
+    by: str = REQUESTER,
+    *,
+    of: str = "helpdesk-1",
+    decided_as: str = "Requester",
+    made_at: datetime = NOW,
+    reason: str = "Agreed on the telephone",
+) -> RequestDecision:
+    """Return a decision about a request of web-01."""
+    spec = {"changeRequestRef": {"name": of}, "decision": decision, "decidedBy": by}
+    meta = {
+        "name": f"{of}-{decision}-{by}".lower().replace("@", "-at-"),
+        "namespace": "kunde-a",
+        "creationTimestamp": made_at,
+    }
+    return RequestDecision.of({"metadata": meta, "spec": {**spec, "decidedAs": decided_as, "reason": reason}})
 
 
 def observed(facts: VirtualMachine | Unknown | None = None, **read: Any) -> Observed:

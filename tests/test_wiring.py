@@ -118,3 +118,14 @@ def test_a_vm_of_another_vcenter_asks_for_nobody(store):
 
 def test_an_outage_asks_for_the_vms_of_that_vcenter(store):
     assert dict(affected_by_vcenter(store, "berlin")) == {WEB: Lane.RESYNC}
+
+
+@pytest.mark.parametrize(("kind", "asked"), [("WorkEntry", {REQUEST}), ("RequestDecision", {REQUEST, WEB})])
+def test_a_record_about_a_request_asks_for_it(store, kind, asked):
+    record = body(kind, "r-1", "a", {"changeRequestRef": {"name": "op-x"}})
+    assert set(passes_after(store, record)) == asked
+
+
+def test_a_record_about_a_request_that_is_not_there_asks_for_nobody(store):
+    record = body("WorkEntry", "r-1", "a", {"changeRequestRef": {"name": "op-y"}})
+    assert passes_after(store, record) == {}

@@ -27,7 +27,7 @@ from managedvm.errors import (
     TlsNotTrustedError,
     WaitingError,
 )
-from managedvm.planning import claims, managedvm, requests, vcenter
+from managedvm.planning import claims, managedvm, orphans, requests, vcenter
 from managedvm.planning.actions import EFFECTS, RECORDS, Action
 from managedvm.planning.findings import Aspect, Finding, Reason, fails
 from managedvm.planning.observed import ClusterFacts, Unknown
@@ -184,17 +184,19 @@ class Reconciler:
         if ObjectKey(VM, request.metadata.namespace, request.spec.managed_vm_ref.name) in self._acting:
             return Verdict(next_check=now + SETTLE)  # what is being sent for it is not to be seen yet
         observed = await self._observer.request(request, now)
-        started = requests.start_orphan(request, observed, now)
+        started = orphans.start_orphan(request, observed, now)
         if started is not None:
             vsphere = self._vsphere_of(self._observer.vcenter_of(request) or "")
             await apply((started,), self._hands(vsphere, now))
             return Verdict(next_check=now + SETTLE)
         action = requests.plan(request, observed, now)
-        actions = (action,) if action is not None else requests.bill_orphan(request, observed, now)
+        actions = (action,) if action is not None else orphans.bill_orphan(request, observed, now)
         await apply(actions, self._hands(None, now))
+        status = action.after if action is not None else request.status
+        self._teller.found(_key(body), requests.findings(status, action.finding if action else None))
         waits = None if observed.exists else requests.may_come_until(request, now)
         unseen = now + LOOK_AGAIN if isinstance(observed.has_taken_effect, Unknown) else None
-        return Verdict(next_check=earliest((waits, unseen)))
+        return Verdict(next_check=earliest((waits, unseen, requests.next_check(status, now))))
 
     async def _claim(self, body: dict[str, Any], now: datetime) -> Verdict:
         claim = VMClaim.of(body)

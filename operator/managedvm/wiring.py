@@ -24,6 +24,11 @@ def _vm_names(body: Object) -> Iterable[Hashable]:
     return [(vcenter, name) for name in (vm.get("inventoryPath"), vm.get("instanceUUID"), seen) if name]
 
 
+def _request_named(body: Object) -> Iterable[Hashable]:
+    """Return the request that a record is about: its namespace and name."""
+    return [(body["metadata"]["namespace"], body["spec"]["changeRequestRef"]["name"])]
+
+
 INDEXES: Mapping[str, Mapping[str, Index]] = {
     "ManagedVM": {
         "customer": lambda body: [body["spec"]["customerRef"]["name"]],
@@ -37,6 +42,8 @@ INDEXES: Mapping[str, Mapping[str, Index]] = {
     "ChangeRequest": {
         "vm": lambda body: [(body["metadata"]["namespace"], body["spec"]["managedVMRef"]["name"])],
     },
+    "RequestDecision": {"request": _request_named},
+    "WorkEntry": {"request": _request_named},
 }
 """The indexes of the store."""
 
@@ -62,6 +69,8 @@ def affected(change: Change, store: Store) -> Wanted:
             request = store.get(*key)
             if request is not None:
                 yield ObjectKey("ManagedVM", key.namespace, request["spec"]["managedVMRef"]["name"]), lane
+        case "RequestDecision" | "WorkEntry":
+            yield from _around_record(key, lane, store)
         case "VMClaim":
             yield key, Lane.DRIFT
             yield from _around_claim(key, change.what, store)
@@ -77,6 +86,18 @@ def _around_managed_vm(key: ObjectKey, what: What, lane: Lane, store: Store) -> 
             yield _key(body), Lane.DRIFT
         for body in store.by_index("ChangeRequest", "vm", (key.namespace, key.name)):
             yield _key(body), Lane.DRIFT
+
+
+def _around_record(key: ObjectKey, lane: Lane, store: Store) -> Wanted:
+    """Yield the request that was decided about or worked on, and for a decision the VM that may be waiting for it."""
+    record = store.get(*key)
+    name = record["spec"]["changeRequestRef"]["name"] if record is not None else ""
+    request = store.get("ChangeRequest", key.namespace, name)
+    if request is None:
+        return
+    yield ObjectKey("ChangeRequest", key.namespace, name), lane
+    if key.kind == "RequestDecision":
+        yield ObjectKey("ManagedVM", key.namespace, request["spec"]["managedVMRef"]["name"]), lane
 
 
 def _around_claim(key: ObjectKey, what: What, store: Store) -> Wanted:

@@ -207,3 +207,58 @@ def test_a_record_request_does_not_change_the_status(tenant, record):
     answer = tenant.admin.patch(record, {"status": {"state": "Done"}})
     assert_done(answer)
     assert answer.body["status"] == record["status"]
+
+
+STANDS = {
+    "authority": {
+        "decidedAt": "2026-01-05T10:00:00Z",
+        "mayProceed": False,
+        "explanation": "nobody knows this person",
+    },
+    "release": {
+        "releasedAt": "2026-01-05T10:05:00Z",
+        "releasedBy": "chef@kunde-a.example",
+        "decisionRef": {"name": "release"},
+        "explanation": "Agreed",
+    },
+}
+WAITING = {"dueAt": "2026-01-05T12:00:00Z", "isMissed": False}
+REACTED = {**WAITING, "reactedAt": "2026-01-05T10:30:00Z"}
+
+
+@pytest.mark.parametrize("path", STANDS)
+@pytest.mark.parametrize("change", [None, {"explanation": "somebody"}], ids=["removed", "changed"])
+def test_who_could_order_and_who_released_it_is_written_once(tenant, record, path, change):
+    assert_done(tenant.operator.patch(record, {"status": {path: STANDS[path]}}, "/status"))
+    answer = tenant.operator.patch(record, {"status": {path: change}}, "/status")
+    assert_refused(answer, f"status.{path}", "is written once", "clause 4", "RequestDecision")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [None, {"dueAt": "2026-01-05T13:00:00Z"}, {"dueAt": None}],
+    ids=["removed", "later", "without its deadline"],
+)
+def test_the_deadline_of_a_reaction_stands(tenant, record, change):
+    assert_done(tenant.operator.patch(record, {"status": {"reaction": WAITING}}, "/status"))
+    answer = tenant.operator.patch(record, {"status": {"reaction": change}}, "/status")
+    assert_refused(answer, "status.reaction")
+
+
+def test_a_reaction_is_missed_and_then_found_to_have_been_in_time(tenant, record):
+    for seen in (WAITING, {**WAITING, "isMissed": True}, REACTED):
+        assert_done(tenant.operator.patch(record, {"status": {"reaction": seen}}, "/status"))
+
+
+@pytest.mark.parametrize("change", [{"reactedAt": None}, {"isMissed": True}, {"reactedAt": DONE_AT}])
+def test_a_reaction_stands_once_there_was_one(tenant, record, change):
+    assert_done(tenant.operator.patch(record, {"status": {"reaction": REACTED}}, "/status"))
+    answer = tenant.operator.patch(record, {"status": {"reaction": change}}, "/status")
+    assert_refused(answer, "status.reaction", "once somebody has reacted", "clause 4.1")
+
+
+def test_a_held_request_is_released_and_never_held_again(tenant, record):
+    for state in ("Held", "Released"):
+        assert_done(tenant.operator.patch(record, {"status": {"state": state}}, "/status"))
+    answer = tenant.operator.patch(record, {"status": {"state": "Held"}}, "/status")
+    assert_refused(answer, "status.state", "cannot go from Released back", "clause 4")

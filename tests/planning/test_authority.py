@@ -2,11 +2,16 @@
 
 import pytest
 
+from managedvm.api.changerequest import RequestKind
 from managedvm.api.customer import Requests
-from managedvm.planning.authority import authority
+from managedvm.planning import authority as decided
 from tests.factories import NOW, REQUESTER, minutes, requester
 
 STRANGER = "somebody@else.example"
+
+
+def authority(listed, rules, who, asked_at, kind=RequestKind.CONFIGURATION_CHANGE):
+    return decided.authority(listed, rules, who, asked_at, kind)
 
 
 def policy(unlisted="Hold", nobody="Proceed") -> Requests:
@@ -72,3 +77,42 @@ def test_the_people_who_may_order_are_named_but_not_all_sixty_of_them():
 
 def test_an_address_that_differs_is_another_person():
     assert not authority((requester(),), policy(), REQUESTER.upper(), NOW).may_proceed
+
+
+ONLY_QUESTIONS = requester(scope=("SupportQuestion",))
+
+
+def test_a_scope_limits_what_a_person_may_order():
+    assert authority((ONLY_QUESTIONS,), policy(), REQUESTER, NOW, RequestKind.SUPPORT_QUESTION).may_proceed
+    found = authority((ONLY_QUESTIONS, requester("chef@x")), policy(), REQUESTER, NOW, RequestKind.RESTORE)
+    assert not found.may_proceed
+    assert found.explanation == (
+        f"{REQUESTER} may order SupportQuestion only, and not Restore; authorised for that: chef@x"
+    )
+
+
+def test_several_entries_of_a_person_add_up():
+    both = (ONLY_QUESTIONS, requester(since="2026-11-01T00:00", scope=("Restore",)))
+    found = authority(both, policy(), REQUESTER, NOW, RequestKind.RESTORE)
+    assert found.entry == both[1]
+
+
+def test_who_is_listed_for_something_else_is_treated_as_who_is_not_listed():
+    found = authority((ONLY_QUESTIONS,), policy(unlisted="Proceed"), REQUESTER, NOW, RequestKind.RESTORE)
+    assert found.may_proceed
+    assert "is listed for SupportQuestion only" in found.explanation
+    assert found.entry is None
+
+
+def test_what_is_recorded_names_the_entry_by_its_keys():
+    noted = authority((requester(),), policy(), REQUESTER, NOW).recorded(NOW)
+    assert (noted.decided_at, noted.may_proceed) == (NOW, True)
+    assert noted.entry is not None
+    assert (noted.entry.email, noted.entry.from_) == (requester().email, requester().from_)
+    assert authority((), policy(), REQUESTER, NOW).recorded(NOW).entry is None
+
+
+def test_an_explanation_always_fits_the_record():
+    longest = tuple(requester(f"{number}{'x' * 252}") for number in range(3))
+    noted = authority(longest, policy(), "y" * 254, NOW).recorded(NOW)
+    assert len(noted.explanation) <= 512

@@ -27,6 +27,7 @@ from tests.factories import (
     observed,
     price_book,
     rate,
+    request_decision,
     request_name,
     requester,
     slip,
@@ -176,6 +177,53 @@ def test_a_request_on_its_way_waits_when_the_list_changes_and_never_goes_back(st
 def test_the_customers_policy_may_let_everybody_order():
     proceed = customer(requests={"unlistedRequester": "Proceed"})
     assert Reconfigure in kinds(planned(wants(change=slip(by=STRANGER)), observed(HOT, customer=proceed)))
+
+
+def test_what_is_decided_once_is_on_the_held_request_with_the_way_out():
+    (held,) = advances(planned(wants(change=slip(by=STRANGER)), observed(HOT)))
+    assert held.after.authority is not None
+    assert (held.after.authority.may_proceed, held.after.authority.decided_at) == (False, NOW)
+    assert f"`managedvm request release kunde-a/{held.name}`" in held.finding.message
+
+
+@pytest.mark.parametrize("decided_as", ["Requester", "Staff"])
+def test_a_held_request_that_was_released_is_carried_out(decided_as):
+    held = change_request(by=STRANGER, state="Held")
+    release = request_decision("Release", of=held.metadata.name, decided_as=decided_as)
+    read = observed(HOT, requests=[held], decisions={held.metadata.name: (release,)})
+    assert kinds(planned(wants(change=slip(by=STRANGER)), read)) == [ConfirmUnchanged, Reconfigure]
+
+
+def test_a_release_by_who_may_not_order_is_told_and_nothing_is_done():
+    held = change_request(by=STRANGER, state="Held")
+    release = request_decision("Release", STRANGER, of=held.metadata.name)
+    read = observed(HOT, requests=[held], decisions={held.metadata.name: (release,)})
+    decided = planned(wants(change=slip(by=STRANGER)), read)
+    assert decided.actions == ()
+    (finding,) = (f for f in decided.findings if f.reason is Reason.REQUEST_HELD)
+    assert f"Release by {STRANGER} does not count" in finding.message
+
+
+@pytest.mark.parametrize("state", ["Ordered", "Held", "Scheduled"])
+def test_a_request_that_was_withdrawn_is_not_carried_out_and_its_slip_is_used_up(state):
+    asked = change_request(state=state)
+    withdrawal = request_decision("Withdraw", of=asked.metadata.name)
+    read = observed(HOT, requests=[asked], decisions={asked.metadata.name: (withdrawal,)})
+    (end,) = advances(planned(wants(), read))
+    assert (end.after.state, end.finding.reason) == (RequestState.WITHDRAWN, Reason.WITHDRAWN)
+    decided = planned(wants(), observed(HOT, requests=[change_request(state="Withdrawn")]))
+    assert (reasons(decided), decided.actions) == ([Reason.ORDER_USED_UP], ())
+
+
+def test_what_took_effect_before_it_was_withdrawn_is_billed():
+    asked = change_request()
+    withdrawal = request_decision("Withdraw", of=asked.metadata.name)
+    grown = virtual_machine(memory_mib=8192, notes={"managedvm.change.memory": asked.metadata.name})
+    read = observed(grown, requests=[asked], decisions={asked.metadata.name: (withdrawal,)}, task=task())
+    (end,) = advances(planned(wants(), read))
+    assert end.after.state is RequestState.DONE
+    assert end.after.authority is not None
+    assert end.after.authority.entry is not None
 
 
 # What it costs

@@ -11,7 +11,8 @@ from managedvm.planning.actions import EFFECTS, AdvanceRequest, PowerOn, RecordW
 from managedvm.planning.findings import Reason
 from managedvm.planning.managedvm import plan
 from managedvm.planning.observed import PowerState, TaskState
-from managedvm.planning.requests import ObservedRequest, bill_orphan, start_orphan
+from managedvm.planning.orphans import bill_orphan, start_orphan
+from managedvm.planning.requestcase import ObservedRequest
 from tests.factories import (
     NOW,
     change_request,

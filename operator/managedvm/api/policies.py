@@ -1,5 +1,8 @@
 """The admission policies that must be bound before anything is done; their YAML is in `manifests/base/policies`."""
 
+DECISIONS_BINDING = "managedvm-decisions"
+"""The binding that makes the API server ask who decides about a request."""
+
 REQUIRED_BINDINGS: dict[str, frozenset[str]] = {
     "ValidatingAdmissionPolicyBinding": frozenset(
         {
@@ -10,7 +13,7 @@ REQUIRED_BINDINGS: dict[str, frozenset[str]] = {
             "managedvm-crds",
             "managedvm-customer-namespace",
             "managedvm-customer-status",
-            "managedvm-decisions",
+            DECISIONS_BINDING,
             "managedvm-deletion-protection",
             "managedvm-ledger-namespaces",
             "managedvm-owners",

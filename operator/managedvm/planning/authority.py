@@ -3,21 +3,35 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from managedvm.api.changerequest import AuthorityEntry, RequestAuthority, RequestKind
 from managedvm.api.customer import RequestPolicy, Requests
 from managedvm.api.customercontacts import Requester
-from managedvm.planning.findings import some
+from managedvm.planning.findings import shortened, some
 
 
 @dataclass(frozen=True, slots=True)
 class Authority:
-    """Whether a request may be worked on, and why."""
+    """Whether a request may be worked on, and why; `entry` is that of the list, None where a policy decides."""
 
     may_proceed: bool
     explanation: str
+    entry: Requester | None = None
+
+    def recorded(self, now: datetime) -> RequestAuthority:
+        """Return the decision as the status of a request keeps it."""
+        entry = self.entry
+        return RequestAuthority(
+            decided_at=now,
+            may_proceed=self.may_proceed,
+            entry=AuthorityEntry(email=entry.email, from_=entry.from_) if entry else None,
+            explanation=shortened(self.explanation, 512),
+        )
 
 
-def authority(requesters: tuple[Requester, ...], policy: Requests, who: str, asked_at: datetime) -> Authority:
-    """Return whether `who` could order at `asked_at`: validity is that of the day of the request, not of today."""
+def authority(
+    requesters: tuple[Requester, ...], policy: Requests, who: str, asked_at: datetime, kind: RequestKind
+) -> Authority:
+    """Return whether `who` could order this at `asked_at`: validity is that of the day of the request, not of today."""
     named = tuple(r for r in requesters if r.from_ <= asked_at)
     if not named:
         proceeds = policy.no_requester_listed is RequestPolicy.PROCEED
@@ -25,20 +39,45 @@ def authority(requesters: tuple[Requester, ...], policy: Requests, who: str, ask
         return Authority(
             may_proceed=proceeds, explanation=f"the customer has named nobody who may order, so {words}"
         )
-    listed = next((r for r in named if r.email == who and (r.until is None or asked_at < r.until)), None)
+    listed = entry_of(named, who, asked_at, kind)
     if listed is not None:
         return Authority(
             may_proceed=True,
             explanation=f"{listed.name} is an authorised requester since {listed.from_:%Y-%m-%d}",
+            entry=listed,
         )
+    scopes = [one for r in named if r.email == who and is_valid(r, asked_at) for one in r.scope]
     if policy.unlisted_requester is RequestPolicy.PROCEED:
+        what = f"is listed for {some(scopes)} only" if scopes else "is not on the customer's list"
         return Authority(
             may_proceed=True,
-            explanation=f"{who} is not on the customer's list; the customer's policy lets the request proceed",
+            explanation=f"{who} {what}; the customer's policy lets the request proceed",
         )
-    listed_then = [r.email for r in named if r.until is None or asked_at < r.until]
-    names = some(listed_then, most=2) or "nobody any more"
-    return Authority(
-        may_proceed=False,
-        explanation=f"{who} was not an authorised requester on that day; authorised: {names}",
-    )
+    names = some(who_may(named, asked_at, kind), most=2) or "nobody any more"
+    if scopes:
+        words = f"{who} may order {some(scopes)} only, and not {kind}; authorised for that: {names}"
+    else:
+        words = f"{who} was not an authorised requester on that day; authorised: {names}"
+    return Authority(may_proceed=False, explanation=words)
+
+
+def entry_of(
+    requesters: tuple[Requester, ...], who: str, at: datetime, kind: RequestKind
+) -> Requester | None:
+    """Return the entry by which `who` may order requests of this kind at this time, None where there is none."""
+    return next((r for r in requesters if r.email == who and is_valid(r, at) and covers(r, kind)), None)
+
+
+def who_may(requesters: tuple[Requester, ...], at: datetime, kind: RequestKind) -> list[str]:
+    """Return the addresses of all who may order requests of this kind at this time."""
+    return list(dict.fromkeys(r.email for r in requesters if is_valid(r, at) and covers(r, kind)))
+
+
+def is_valid(requester: Requester, at: datetime) -> bool:
+    """Return whether the entry is valid; `from` belongs to it, `until` does not any more."""
+    return requester.from_ <= at and (requester.until is None or at < requester.until)
+
+
+def covers(requester: Requester, kind: RequestKind) -> bool:
+    """Return whether the entry is for requests of this kind; one without a scope is for all."""
+    return not requester.scope or kind in requester.scope

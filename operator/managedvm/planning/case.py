@@ -1,6 +1,7 @@
 """All that decides about the size of one VM, and one piece of work on it."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from managedvm.api.changerequest import (
@@ -8,11 +9,13 @@ from managedvm.api.changerequest import (
     ChangeRequest,
     ChangeRequestStatus,
     RequestedVM,
+    RequestKind,
     RequestState,
 )
 from managedvm.api.customer import Requests
 from managedvm.api.customercontacts import Requester
 from managedvm.api.managedvm import ManagedVM
+from managedvm.api.requestdecision import RequestDecision
 from managedvm.planning.actions import Action, AdvanceRequest, RecordRequest
 from managedvm.planning.calendar import Calendar
 from managedvm.planning.clauses import Clause
@@ -20,6 +23,7 @@ from managedvm.planning.entitlement import Entitlement
 from managedvm.planning.findings import Finding
 from managedvm.planning.money import PriceBook
 from managedvm.planning.observed import PowerState, TaskFacts, TaskState, Unknown, VirtualMachine
+from managedvm.planning.standing import Asked, Standing, asked_of, standing
 from managedvm.planning.targets import Target
 
 STREAM_LAG = timedelta(seconds=10)
@@ -33,7 +37,8 @@ class Case:
     `task` is the latest reconfiguration that vCenter knows of, also one that an earlier process of ours started, or one
     whose start was never answered; Unknown where that could not be read.
     `may_record` holds in Observe mode and while suspended too: what has taken effect is recorded.
-    `settled` is the id of the order slip that has nothing left to order.
+    `settled` is the id of the order slip that has nothing left to order. `decisions` are those about open requests,
+    by the name of the request.
     """
 
     vm: ManagedVM
@@ -51,6 +56,7 @@ class Case:
     now: datetime
     may_record: bool = True
     settled: str | None = None
+    decisions: Mapping[str, tuple[RequestDecision, ...]] = field(default_factory=dict)
 
     @property
     def identity(self) -> RequestedVM:
@@ -105,6 +111,40 @@ class Job:
     def status(self) -> ChangeRequestStatus:
         """The status of the request, as at birth where it is still to be created."""
         return self.request.status if self.request else ChangeRequestStatus()
+
+
+def asked(case: Case, job: Job) -> Asked:
+    """Return what of a job's request decides who may order it, also where the request is still to be recorded."""
+    if job.request is not None:
+        return asked_of(job.request, case.now)
+    slip = case.vm.spec.change
+    by = slip.requested_by if slip is not None else ""
+    key = f"{case.vm.metadata.namespace}/{job.name}"
+    return Asked(key, RequestKind.CONFIGURATION_CHANGE, by, case.now)
+
+
+def standing_of(case: Case, job: Job) -> Standing:
+    """Return what is decided once about the request of a job, and then stands."""
+    return standing(
+        asked(case, job),
+        job.status,
+        requesters=case.requesters,
+        policy=case.policy,
+        decisions=case.decisions.get(job.name, ()),
+        now=case.now,
+    )
+
+
+def standing_of_request(case: Case, request: ChangeRequest) -> Standing:
+    """Return the same of a request that is on record."""
+    return standing(
+        asked_of(request, case.now),
+        request.status,
+        requesters=case.requesters,
+        policy=case.policy,
+        decisions=case.decisions.get(request.metadata.name, ()),
+        now=case.now,
+    )
 
 
 def aspect_of(request: ChangeRequest) -> str | None:

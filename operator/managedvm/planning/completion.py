@@ -5,15 +5,25 @@ What was sent to vCenter is done and billed, whatever the YAML says by now. What
 
 from datetime import datetime, timedelta
 
-from managedvm.api.changerequest import ChangeRequest, RequestKind, RequestState
+from managedvm.api.changerequest import ChangeRequest, RequestState
 from managedvm.planning.actions import AdvanceRequest, RecordWork
-from managedvm.planning.case import Case, Job, advance, aspect_of, moved_on, recorded, was_asked
+from managedvm.planning.case import (
+    Case,
+    Job,
+    advance,
+    aspect_of,
+    moved_on,
+    recorded,
+    standing_of_request,
+    was_asked,
+)
 from managedvm.planning.clauses import Clause
 from managedvm.planning.findings import Aspect, Finding, Reason, fails, holds
 from managedvm.planning.money import NoRateError, PriceBook
 from managedvm.planning.observed import TaskFacts, TaskState, Unknown
 from managedvm.planning.plan import Part, earliest
-from managedvm.planning.records import advanced, assess, automated_charge, work_entry
+from managedvm.planning.records import advanced, automated_charge, work_entry
+from managedvm.planning.standing import Standing
 from managedvm.planning.targets import found_value, note_key
 
 _EFFORT = Clause.CHANGE_BY_EFFORT
@@ -41,7 +51,8 @@ def complete(case: Case, request: ChangeRequest) -> Part:
         return _not_billed(
             case, request, "the VM has another value, and no task of ours is known. Somebody must look"
         )
-    billed = closing(request, _own_task(case, request), case.prices, case.now)
+    stands = standing_of_request(case, request)
+    billed = closing(request, stands, _own_task(case, request), case.prices, case.now)
     if isinstance(billed, str):
         return _not_billed(case, request, billed)
     progress = fails(
@@ -54,7 +65,11 @@ def complete(case: Case, request: ChangeRequest) -> Part:
 
 
 def closing(
-    request: ChangeRequest, task: TaskFacts | None, prices: PriceBook | None, now: datetime
+    request: ChangeRequest,
+    stands: Standing,
+    task: TaskFacts | None,
+    prices: PriceBook | None,
+    now: datetime,
 ) -> tuple[RecordWork, AdvanceRequest] | str:
     """Return the actions that bill and close a request that has taken effect, or in words why that cannot be done."""
     activity = _activity(request)
@@ -68,12 +83,7 @@ def closing(
     except NoRateError as error:
         return f"{error}. Add a rate"
     entry = work_entry(request, activity, begin=begin, end=end, task=task, charge=charge)
-    status = advanced(
-        request.status,
-        RequestState.DONE,
-        assessment=request.status.assessment or assess(RequestKind.CONFIGURATION_CHANGE, now),
-        completed_at=now,
-    )
+    status = advanced(request.status, RequestState.DONE, **stands.fields, completed_at=now)
     message = f"{activity}; {charge.amount} {charge.currency} for {charge.to_json()['counted']}"
     done = moved_on(request, status, holds(Aspect.SUCCEEDED, Reason.DONE, message, _EFFORT), _EFFORT)
     return RecordWork(entry, _EFFORT), done

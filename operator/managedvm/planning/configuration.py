@@ -7,21 +7,20 @@ An order slip (`spec.change`) orders every difference between YAML and VM that i
 difference that comes later is somebody's change of the VM, and is neither undone nor billed by itself.
 """
 
-from datetime import datetime
-
-from managedvm.api.changerequest import ChangeRequest, RequestedChange, RequestKind, RequestState
+from managedvm.api.changerequest import ChangeRequest, RequestedChange, RequestState
 from managedvm.api.managedvm import VMOrigin
 from managedvm.planning.actions import RecordRequest
-from managedvm.planning.authority import authority
-from managedvm.planning.case import Case, Job, advance, recorded
+from managedvm.planning.case import Case, Job, advance, asked, recorded, standing_of, standing_of_request
 from managedvm.planning.clauses import Clause
 from managedvm.planning.completion import complete, frozen, has_taken_effect, next_price, refuse, withdraw
-from managedvm.planning.findings import Aspect, Finding, Reason, fails, unknown
+from managedvm.planning.decisions import told, with_void
+from managedvm.planning.findings import Aspect, Finding, Reason, fails, shortened, unknown
 from managedvm.planning.money import NoRateError
 from managedvm.planning.names import change_request_name
 from managedvm.planning.observed import Unknown
 from managedvm.planning.plan import Part
-from managedvm.planning.records import advanced, assess, automated_charge, change_request
+from managedvm.planning.records import advanced, automated_charge, change_request
+from managedvm.planning.standing import way_out
 from managedvm.planning.targets import Target, Unit
 
 
@@ -32,13 +31,24 @@ def decide(case: Case, target: Target) -> Part | Job:
         return Part() if target.is_met else _unordered(case, target)
     if has_taken_effect(case, request):
         return complete(case, request)
-    if not _asks_for(request, target):
-        return withdraw(case, request, Reason.TARGET_CHANGED, "spec.resources asks for something else now")
-    if target.is_met:
-        return withdraw(case, request, Reason.ALREADY_IN_PLACE, "the VM already has the wanted value")
-    if _is_superseded(case, request):
-        return withdraw(case, request, Reason.TARGET_CHANGED, "a new spec.change orders the same")
+    ended = _unwanted(case, target, request)
+    if ended is not None:
+        return withdraw(case, request, *ended)
     return _released(case, target, request)
+
+
+def _unwanted(case: Case, target: Target, request: ChangeRequest) -> tuple[Reason, str] | None:
+    """Return why an open request is not wanted any more, or None while it is."""
+    withdrawn = standing_of_request(case, request).decisions.withdrawal
+    if withdrawn is not None:
+        return Reason.WITHDRAWN, told(withdrawn)
+    if not _asks_for(request, target):
+        return Reason.TARGET_CHANGED, "spec.resources asks for something else now"
+    if target.is_met:
+        return Reason.ALREADY_IN_PLACE, "the VM already has the wanted value"
+    if _is_superseded(case, request):
+        return Reason.TARGET_CHANGED, "a new spec.change orders the same"
+    return None
 
 
 def settled_slip(case: Case, wanted: tuple[Target, ...]) -> str | None:
@@ -91,7 +101,7 @@ def _unordered(case: Case, target: Target) -> Part | Job:
     )
     body = change_request(name, case.vm, slip, of=case.identity, change=change)
     job = Job(target, name, None, RecordRequest(body, Clause.DOCUMENTED))
-    return _refused(case, job) or _held(case, job, slip.requested_by, case.now) or _priced(case, job)
+    return _refused(case, job) or _held(case, job) or _priced(case, job)
 
 
 def _released(case: Case, target: Target, request: ChangeRequest) -> Part | Job:
@@ -99,8 +109,7 @@ def _released(case: Case, target: Target, request: ChangeRequest) -> Part | Job:
     job = Job(target, request.metadata.name, request)
     if not case.may_act:
         return frozen(f"{target.change}: request {job.name} is open")
-    asked_at = request.metadata.creation_timestamp or case.now
-    return _refused(case, job) or _held(case, job, request.spec.requested_by, asked_at) or _priced(case, job)
+    return _refused(case, job) or _held(case, job) or _priced(case, job)
 
 
 def _refused(case: Case, job: Job) -> Part | None:
@@ -126,22 +135,25 @@ def _refused(case: Case, job: Job) -> Part | None:
     return None
 
 
-def _held(case: Case, job: Job, who: str, asked_at: datetime) -> Part | None:
-    decision = authority(case.requesters, case.policy, who, asked_at)
-    if decision.may_proceed:
+def _held(case: Case, job: Job) -> Part | None:
+    who = asked(case, job)
+    stands = standing_of(case, job)
+    if stands.today.may_proceed or stands.decisions.release is not None:
         return None
+    words = (
+        f"{job.target.change} is documented and held: {shortened(stands.today.explanation, 320)}. "
+        f"{way_out(who, case.requesters, case.now)}; or an authorised requester orders it with a new spec.change"
+    )
     finding = fails(
         Aspect.RESOURCES_AS_AGREED,
         Reason.REQUEST_HELD,
-        f"{job.target.change} is documented and held: {decision.explanation}. An authorised requester orders it with a "
-        "new spec.change, or the customer lists the person from that day on",
+        with_void(words, stands.decisions),
         Clause.AUTHORISED_REQUESTERS,
     )
     if job.status.state is not RequestState.ORDERED:
         # Held already, or on its way before the list changed: a request never goes back.
         return Part(findings=(finding,))
-    assessment = job.status.assessment or assess(RequestKind.CONFIGURATION_CHANGE, case.now)
-    after = advanced(job.status, RequestState.HELD, assessment=assessment)
+    after = advanced(job.status, RequestState.HELD, **stands.fields)
     outcome = unknown(Aspect.SUCCEEDED, Reason.REQUEST_HELD, finding.message, finding.clause)
     actions = (*recorded(job), advance(case, job, after, outcome, Clause.AUTHORISED_REQUESTERS))
     return Part(findings=(finding,), actions=actions)

@@ -33,6 +33,7 @@ class Aspect(StrEnum):
     CONNECTED = "Connected"
     CLUSTERS_CONFIGURED = "ClustersConfigured"
     SUCCEEDED = "Succeeded"
+    REACTED_IN_TIME = "ReactedInTime"
 
 
 class Truth(StrEnum):
@@ -220,6 +221,22 @@ class Reason(Enum):
     )
     OUT_OF_SCOPE_VM = ("OutOfScopeVM", Effect.STALLED, "A request reaches only the VM of its ManagedVM.")
     DOCUMENTED = ("Documented", Effect.NONE, "The request is documented and waits for a technician.")
+    RELEASED = (
+        "Released",
+        Effect.NONE,
+        "The request was held and goes on: somebody who may has released it.",
+    )
+    WITHDRAWN = ("Withdrawn", Effect.NONE, "Somebody who may has withdrawn the request.")
+    NOT_FROM_STANDARD_SOURCE = (
+        "NotFromStandardSource",
+        Effect.STALLED,
+        "Software comes only as .deb or .rpm from freely accessible repositories.",
+    )
+    REACTION_MISSED = (
+        "ReactionMissed",
+        Effect.STALLED,
+        "Nobody has reacted to a request within the time of the service level.",
+    )
     SCHEDULED = ("Scheduled", Effect.NONE, "The request has a slot.")
     IN_WORK = ("InWork", Effect.RECONCILING, "The request is being worked on.")
     DONE = ("Done", Effect.NONE, "The request is done.")

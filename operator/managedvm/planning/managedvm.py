@@ -1,7 +1,7 @@
 """What to do for one ManagedVM: all promises in one list, in the order in which they depend on each other."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from managedvm.api.changerequest import FINAL_STATES, ChangeRequest
@@ -14,6 +14,7 @@ from managedvm.api.managedvm import (
     VMOrigin,
     VMStatus,
 )
+from managedvm.api.requestdecision import RequestDecision
 from managedvm.api.servicelevel import ServiceLevelSpec
 from managedvm.api.vcenter import Mode, VCenterSpec
 from managedvm.api.vmclaim import VMClaim
@@ -59,8 +60,9 @@ class Observed:
     """All that was read for one ManagedVM in one pass.
 
     `claims` has the claim to the VM, whoever holds it; `held` are all claims of this ManagedVM's name, and `own_claim`
-    is the one that tells its identity. What is not there is None; what could not be read is Unknown. `task` is the
-    latest reconfiguration that vCenter knows of: it decides only while a request is open.
+    is the one that tells its identity. What is not there is None; what could not be read is Unknown. `task` is the latest
+    reconfiguration that vCenter knows of: it decides only while a request is open. `decisions` are those about open
+    requests, by the name of the request.
     """
 
     levels: Mapping[str, ServiceLevelSpec]
@@ -77,6 +79,7 @@ class Observed:
     missing_policies: tuple[str, ...]
     is_ledger: bool
     held: tuple[VMClaim, ...] = ()
+    decisions: Mapping[str, tuple[RequestDecision, ...]] = field(default_factory=dict)
 
     @property
     def has_open_requests(self) -> bool:
@@ -183,6 +186,7 @@ def _case(  # noqa: PLR0917 - private, and all of it decides
         may_record=records,
         now=now,
         settled=before.settled_change if before else None,
+        decisions=observed.decisions,
     )
 
 

@@ -6,17 +6,17 @@ it has asked to shut down, and nothing else: what the customer has switched off 
 
 from datetime import datetime, timedelta
 
-from managedvm.api.changerequest import Assessment, ChangeRequest, RequestKind, RequestState, Slot
+from managedvm.api.changerequest import ChangeRequest, RequestState, Slot
 from managedvm.api.managedvm import RestartPolicy
 from managedvm.planning.actions import Action, ConfirmUnchanged, PowerOn, ShutDownGuest
 from managedvm.planning.calendar import Interval
-from managedvm.planning.case import Case, Job, advance, moved_on, recorded, was_asked
+from managedvm.planning.case import Case, Job, advance, moved_on, recorded, standing_of, was_asked
 from managedvm.planning.clauses import Clause
 from managedvm.planning.completion import has_taken_effect
 from managedvm.planning.findings import Aspect, Finding, Reason, fails, some, unknown
 from managedvm.planning.observed import PowerState
 from managedvm.planning.plan import Part, earliest
-from managedvm.planning.records import advanced, assess
+from managedvm.planning.records import advanced, later
 from managedvm.planning.retry import refusal, rests_until
 from managedvm.planning.wallclock import shown
 
@@ -102,7 +102,7 @@ def _scheduled(case: Case, jobs: tuple[Job, ...], slot: Interval) -> Part:
                 job.status,
                 later(job.status.state, RequestState.SCHEDULED),
                 slot=planned,
-                assessment=job.status.assessment or _assessed(case),
+                **standing_of(case, job).fields,
             )
             actions.append(advance(case, job, after, outcome, Clause.MAINTENANCE_WINDOW))
     return Part(findings=(finding,), actions=tuple(actions), next_check=slot.begin)
@@ -160,7 +160,7 @@ def _ask_guest(case: Case, jobs: tuple[Job, ...], slot: Interval) -> Part:
             RequestState.IN_WORK,
             slot=Slot(begin=slot.begin, end=slot.end),
             started_at=case.now,
-            assessment=job.status.assessment or _assessed(case),
+            **standing_of(case, job).fields,
         )
         actions.append(advance(case, job, after, outcome, Clause.MAINTENANCE_WINDOW))
     return Part(
@@ -216,12 +216,6 @@ def started_again(case: Case) -> Part:
 _POWER_ON = "PowerOnVM_Task"
 
 
-def later(first: RequestState, second: RequestState) -> RequestState:
-    """Return the later of two states: a request only advances."""
-    order = list(RequestState)
-    return max(first, second, key=order.index)
-
-
 def confirmed(case: Case) -> ConfirmUnchanged:
     """Return the last look at the order and the claim before an act."""
     meta = case.vm.metadata
@@ -246,10 +240,6 @@ def progress(words: str) -> Finding:
 def waits(reason: Reason, words: str) -> Finding:
     """Return the finding for a change that waits for a window, or for somebody."""
     return fails(Aspect.RESOURCES_AS_AGREED, reason, words, Clause.MAINTENANCE_WINDOW)
-
-
-def _assessed(case: Case) -> Assessment:
-    return assess(RequestKind.CONFIGURATION_CHANGE, case.now)
 
 
 def _minutes(duration: timedelta) -> int:

@@ -116,6 +116,12 @@ def advanced(request: ChangeRequestStatus, state: RequestState, **changes: Any) 
     return request.model_copy(update={"state": state, **changes})
 
 
+def later(first: RequestState, second: RequestState) -> RequestState:
+    """Return the later of two states: a request only advances."""
+    order = list(RequestState)
+    return max(first, second, key=order.index)
+
+
 def _object(kind: str, namespace: str, name: str, spec: dict[str, Any]) -> dict[str, Any]:
     return {
         "apiVersion": API_VERSION,

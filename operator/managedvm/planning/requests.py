@@ -1,83 +1,46 @@
-"""What to do for a ChangeRequest of a person, and for one of the operator whose ManagedVM is gone (clauses 1 and 4)."""
+"""What becomes of a ChangeRequest that a person wrote (clauses 4 to 6.5): documented, held, planned, worked on, ended.
 
-from dataclasses import dataclass
+This version carries out by itself only changes of size that the YAML of a ManagedVM orders. Every other request is
+worked on by a technician, who records WorkEntries; the words of its condition say so.
+"""
+
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from managedvm.api.changerequest import (
     FINAL_STATES,
     ChangeRequest,
+    ChangeRequestStatus,
+    Reaction,
     RecordOrigin,
-    RequestedVM,
+    RequestKind,
     RequestState,
+    Slot,
 )
-from managedvm.api.customer import Requests
-from managedvm.api.customercontacts import Requester
-from managedvm.planning.actions import AdvanceRequest, PowerOn, RecordWork
-from managedvm.planning.authority import authority
-from managedvm.planning.case import moved_on, was_asked
+from managedvm.planning import orphans, reaction, software
+from managedvm.planning.actions import AdvanceRequest
+from managedvm.planning.case import moved_on
 from managedvm.planning.clauses import Clause
-from managedvm.planning.completion import closing, is_task_of, withdrawal
-from managedvm.planning.entitlement import Entitlement
-from managedvm.planning.findings import Aspect, Reason, fails, unknown
-from managedvm.planning.money import PriceBook
-from managedvm.planning.observed import PowerState, TaskFacts, Unknown, VirtualMachine
-from managedvm.planning.records import advanced, assess
+from managedvm.planning.decisions import told, with_void
+from managedvm.planning.findings import Aspect, Finding, Reason, fails, holds, shortened, unknown
+from managedvm.planning.orphans import is_another_vm
+from managedvm.planning.plan import earliest
+from managedvm.planning.records import advanced, later
+from managedvm.planning.requestcase import ObservedRequest
+from managedvm.planning.standing import Standing, asked_of, standing, way_out
 from managedvm.planning.wallclock import shown
 
 MAY_COME_WITHIN = timedelta(minutes=5)
 """How long a request waits for its ManagedVM before it is refused."""
 
+UPDATE = timedelta(hours=1)
+"""What must be left of a maintenance window for an update to begin in it, and what is set aside for an appointment."""
 
-@dataclass(frozen=True, slots=True)
-class ObservedRequest:
-    """All that was read for one request.
+LONGEST_SLOT = timedelta(days=1)
+"""How much is taken of a window that is open for longer, or always."""
 
-    `identity` is the VM that its ManagedVM holds the claim to, `entitlement` what that ManagedVM's orders gave when
-    the request was made; both are None when there is no such ManagedVM. `has_taken_effect` tells that the VM carries
-    the mark of this request, whatever became of its ManagedVM; Unknown while nobody can see that, or it may still come.
-    `prices` and `task` are read only where there is work to bill without a ManagedVM; `orphan` is the VM of a request
-    without a ManagedVM, unless another one has claimed it.
-    """
-
-    exists: bool
-    identity: RequestedVM | None
-    entitlement: Entitlement | None
-    requesters: tuple[Requester, ...]
-    policy: Requests
-    has_taken_effect: bool | Unknown
-    prices: PriceBook | None = None
-    task: TaskFacts | Unknown | None = None
-    orphan: VirtualMachine | None = None
-
-
-def start_orphan(request: ChangeRequest, observed: ObservedRequest, now: datetime) -> PowerOn | None:
-    """Return the act that starts a VM which we have shut down for a request whose ManagedVM is gone since.
-
-    What was begun is brought to its end, also where nothing new may be done; after the slot a person decides.
-    """
-    vm, status = observed.orphan, request.status
-    is_ours = vm is not None and was_asked(status) and status.slot is not None and now < status.slot.end
-    if observed.exists or vm is None or not is_ours or status.state in FINAL_STATES:
-        return None
-    is_busy = vm.task is not None and vm.task.is_running
-    return PowerOn(vm.moref) if vm.power is PowerState.OFF and not is_busy else None
-
-
-def bill_orphan(
-    request: ChangeRequest, observed: ObservedRequest, now: datetime
-) -> tuple[RecordWork | AdvanceRequest, ...]:
-    """Return how the work on a request is billed whose ManagedVM is gone: what was sent is done and billed."""
-    is_open = request.status.state not in FINAL_STATES and request.spec.origin is RecordOrigin.OPERATOR
-    if not is_open or observed.exists or observed.has_taken_effect is not True:
-        return ()
-    task = observed.task
-    own = task if isinstance(task, TaskFacts) and is_task_of(task, request, now) else None
-    billed = closing(request, own, observed.prices, now)
-    if not isinstance(billed, str):
-        return billed
-    words = f"The change has taken effect, its ManagedVM is gone, and it cannot be billed: {billed}"
-    finding = unknown(Aspect.SUCCEEDED, Reason.NOT_BILLED, words, Clause.OPTIONAL_SERVICES)
-    return (moved_on(request, request.status, finding, Clause.OPTIONAL_SERVICES),)
+_NEEDS_NO_PACKAGE = frozenset({RequestKind.FAULT_REPORT})
+"""Faults are taken in as the service level says, with or without a package (clause 4.1)."""
 
 
 def plan(request: ChangeRequest, observed: ObservedRequest, now: datetime) -> AdvanceRequest | None:
@@ -85,34 +48,55 @@ def plan(request: ChangeRequest, observed: ObservedRequest, now: datetime) -> Ad
     if request.status.state in FINAL_STATES:
         return None
     if request.spec.origin is RecordOrigin.OPERATOR:
-        return _of_operator(request, observed, now)
-    if _is_too_early(request, observed):
-        return None
+        return orphans.withdrawn(request, observed, now)
+    stands = standing(
+        asked_of(request, now),
+        request.status,
+        requesters=observed.requesters,
+        policy=observed.policy,
+        decisions=observed.decisions,
+        now=now,
+    )
+    if stands.decisions.withdrawal is not None:
+        return _withdrawn(request, observed, stands, now)
+    if observed.exists:
+        is_unclear = _is_too_early(request, observed)
+        return None if is_unclear else _judged(request, observed, stands, now)
+    if request.status.assessment is not None:
+        # Git replaces objects: what was an order once stays one, and is worked on and closed.
+        moved = _documented(request, observed, stands, now)
+        return moved if moved.after != request.status else None
     until = may_come_until(request, now)
-    if not observed.exists and until is not None:
-        return _waits(request, until)
-    return _judged(request, observed, now)
+    return _waits(request, until) if until else _judged(request, observed, stands, now)
 
 
-def _judged(request: ChangeRequest, observed: ObservedRequest, now: datetime) -> AdvanceRequest:
-    """Return whether the contract covers a request of a person, and then whether that person may order."""
-    if not observed.exists or _is_another_vm(request, observed):
-        return _refuse(request, Reason.OUT_OF_SCOPE_VM, _out_of_scope(request, observed), now)
-    entitlement = observed.entitlement
-    if entitlement is None or entitlement.package is None:
-        return _refuse(
-            request,
-            Reason.NO_ACTIVE_PACKAGE,
-            "Refused: services on request need an active managed service package. Book one, then ask again",
-            now,
-        )
-    return _documented(request, observed, now)
+def next_check(status: ChangeRequestStatus, now: datetime) -> datetime | None:
+    """Return when a request of a person is worth another look though nothing changed: a clock or a slot runs out."""
+    if status.state in FINAL_STATES:
+        return None
+    due = status.reaction.due_at if status.reaction and status.reaction.reacted_at is None else None
+    over = status.slot.end if status.slot and status.state is RequestState.SCHEDULED else None
+    return earliest(instant for instant in (due, over) if instant is not None and now < instant)
+
+
+def findings(status: ChangeRequestStatus, outcome: Finding | None) -> tuple[Finding, ...]:
+    """Return what is counted of a request, once for each: its outcome while it is open, and a missed reaction always."""
+    counted = () if outcome is None else (outcome,)
+    if status.reaction is None or not status.reaction.is_missed:
+        return counted
+    words = f"Nobody has reacted until {shown(status.reaction.due_at)}"
+    missed = fails(Aspect.REACTED_IN_TIME, Reason.REACTION_MISSED, words, Clause.FAULT_INTAKE)
+    return (*counted, missed)
+
+
+def may_come_until(request: ChangeRequest, now: datetime) -> datetime | None:
+    """Return until when the ManagedVM that a request names may still be applied; None when that time is over."""
+    until = (request.metadata.creation_timestamp or now) + MAY_COME_WITHIN
+    return until if now < until else None
 
 
 def _is_too_early(request: ChangeRequest, observed: ObservedRequest) -> bool:
     """Return whether nothing can be concluded yet: which VM it is, or what was ordered for it, cannot be told."""
-    if not observed.exists:
-        return request.status.assessment is not None  # Git replaces objects: what was an order once stays one
     entitlement = observed.entitlement
     is_unread = entitlement is not None and entitlement.order is not None and entitlement.level is None
     return is_unread or (request.spec.vm is not None and observed.identity is None)
@@ -126,65 +110,155 @@ def _waits(request: ChangeRequest, until: datetime) -> AdvanceRequest:
     return moved_on(request, request.status, finding, Clause.DIRECTLY_ATTACHED_VM)
 
 
-def may_come_until(request: ChangeRequest, now: datetime) -> datetime | None:
-    """Return until when the ManagedVM that a request names may still be applied; None when that time is over."""
-    until = (request.metadata.creation_timestamp or now) + MAY_COME_WITHIN
-    return until if now < until else None
+def _judged(
+    request: ChangeRequest, observed: ObservedRequest, stands: Standing, now: datetime
+) -> AdvanceRequest:
+    """Return the refusal of a request that the contract does not cover, documented all the same, or how far it is."""
+    found = _uncovered(request, observed)
+    if found is None:
+        return _documented(request, observed, stands, now)
+    reason, words, clause = found
+    after = advanced(request.status, RequestState.REFUSED, completed_at=now)
+    return moved_on(request, after, fails(Aspect.SUCCEEDED, reason, f"Refused: {words}", clause), clause)
 
 
-def _of_operator(request: ChangeRequest, observed: ObservedRequest, now: datetime) -> AdvanceRequest | None:
-    """Return the withdrawal of a request that no pass of a ManagedVM decides about; an effect is never withdrawn."""
-    if observed.has_taken_effect is not False:
-        return None
+def _uncovered(request: ChangeRequest, observed: ObservedRequest) -> tuple[Reason, str, Clause] | None:
+    """Return why the contract does not cover a request, in words with the way out, and by which clause."""
+    name, entitlement = request.spec.managed_vm_ref.name, observed.entitlement
     if not observed.exists:
-        return withdrawal(request, Reason.TARGET_GONE, _gone(request, "its ManagedVM is gone"), now)
-    if _is_another_vm(request, observed):
-        why = _gone(request, "its ManagedVM has another VM now")
-        return withdrawal(request, Reason.TARGET_GONE, why, now)
+        words = f"there is no ManagedVM {name} in this namespace. Name the ManagedVM that the request is for"
+        return Reason.OUT_OF_SCOPE_VM, words, Clause.DIRECTLY_ATTACHED_VM
+    if is_another_vm(request, observed):
+        words = f"the VM that is meant is not the one of ManagedVM {name}; a package serves its own VM only"
+        return Reason.OUT_OF_SCOPE_VM, words, Clause.DIRECTLY_ATTACHED_VM
+    if entitlement is None or entitlement.order is None:
+        words = "no order was in force for this VM when it was asked for. Order the VM, then ask again"
+        return Reason.NO_ACTIVE_PACKAGE, words, Clause.OPTIONAL_SERVICES
+    if entitlement.package is None and request.spec.kind not in _NEEDS_NO_PACKAGE:
+        words = "services on request need an active managed service package. Book one, then ask again"
+        return Reason.NO_ACTIVE_PACKAGE, words, Clause.OPTIONAL_SERVICES
+    why = software.objection(request.spec.software) if request.spec.software else None
+    if why is not None:
+        words = (
+            f"{why}. Only .deb and .rpm packages of freely accessible repositories are installed and nothing is "
+            "compiled; name such a package in a new request"
+        )
+        return Reason.NOT_FROM_STANDARD_SOURCE, words, Clause.STANDARD_SOURCES
     return None
 
 
-def _gone(request: ChangeRequest, why: str) -> str:
-    """Return why a request ends, and what it may leave behind: a guest that was asked to shut down starts no more."""
-    if not was_asked(request.status) or request.status.started_at is None:
-        return why
-    return (
-        f"{why}, after the guest was asked to shut down at {shown(request.status.started_at)}. See whether the VM runs "
-        "and start it: nobody else will"
+def _withdrawn(
+    request: ChangeRequest, observed: ObservedRequest, stands: Standing, now: datetime
+) -> AdvanceRequest:
+    """Return the end of a request that is not wanted any more; work that was done until then stays billed."""
+    decision = stands.decisions.withdrawal
+    words = f"Withdrawn by {told(decision)}" if decision else "Withdrawn"
+    after = advanced(
+        request.status,
+        RequestState.WITHDRAWN,
+        **stands.fields,
+        reaction=_reaction(request, observed, stands, now),
+        completed_at=now,
     )
-
-
-def _is_another_vm(request: ChangeRequest, observed: ObservedRequest) -> bool:
-    named = request.spec.vm
-    return named is not None and observed.identity is not None and named != observed.identity
-
-
-def _out_of_scope(request: ChangeRequest, observed: ObservedRequest) -> str:
-    name = request.spec.managed_vm_ref.name
-    if not observed.exists:
-        return f"Refused: there is no ManagedVM {name} in this namespace. Name the ManagedVM that the request is for"
-    return (
-        f"Refused: the VM that is meant is not the one of ManagedVM {name}; a package serves its own VM only"
-    )
-
-
-def _refuse(request: ChangeRequest, reason: Reason, message: str, now: datetime) -> AdvanceRequest:
-    clause = Clause.DIRECTLY_ATTACHED_VM if reason is Reason.OUT_OF_SCOPE_VM else Clause.OPTIONAL_SERVICES
-    after = advanced(request.status, RequestState.REFUSED, completed_at=now)
-    return moved_on(request, after, fails(Aspect.SUCCEEDED, reason, message, clause), clause)
-
-
-def _documented(request: ChangeRequest, observed: ObservedRequest, now: datetime) -> AdvanceRequest:
-    """Return the assessment of a request that a technician will work on, or that is held for want of authority."""
-    asked_at = request.metadata.creation_timestamp or now
-    decision = authority(observed.requesters, observed.policy, request.spec.requested_by, asked_at)
-    assessment = request.status.assessment or assess(request.spec.kind, now)
-    if decision.may_proceed:
-        after = advanced(request.status, request.status.state, assessment=assessment)
-        words = f"Documented as an order: {decision.explanation}. A technician works on it and records a WorkEntry"
-        finding = unknown(Aspect.SUCCEEDED, Reason.DOCUMENTED, words, Clause.DOCUMENTED)
-    else:
-        after = advanced(request.status, RequestState.HELD, assessment=assessment)
-        words = f"Documented and held: {decision.explanation}"
-        finding = unknown(Aspect.SUCCEEDED, Reason.REQUEST_HELD, words, Clause.AUTHORISED_REQUESTERS)
+    finding = fails(Aspect.SUCCEEDED, Reason.WITHDRAWN, words, Clause.DOCUMENTED)
     return moved_on(request, after, finding, Clause.DOCUMENTED)
+
+
+def _documented(
+    request: ChangeRequest, observed: ObservedRequest, stands: Standing, now: datetime
+) -> AdvanceRequest:
+    """Return how far a request is that is covered: held, done, in work, planned, or waiting for a technician."""
+    before = request.status
+    fields = {**stands.fields, "reaction": _reaction(request, observed, stands, now)}
+    begun = earliest(one.begin for one in observed.work)
+    slot = before.slot if begun else _slot(request, observed, now)
+    completion = stands.decisions.completion
+    if stands.is_held:
+        after = advanced(before, later(before.state, RequestState.HELD), **fields)
+        finding = _held(request, observed, stands, now)
+    elif completion is not None:
+        after = advanced(before, RequestState.DONE, **fields, completed_at=now)
+        words = f"Done, says {told(completion)}"
+        finding = holds(Aspect.SUCCEEDED, Reason.DONE, words, Clause.DOCUMENTED)
+    elif begun is not None:
+        after = advanced(before, RequestState.IN_WORK, **fields, started_at=before.started_at or begun)
+        words = (
+            f"In work since {shown(before.started_at or begun)}; each piece of work is a WorkEntry. The provider's "
+            f"staff closes it with `managedvm request complete {request.key}`"
+        )
+        finding = unknown(Aspect.SUCCEEDED, Reason.IN_WORK, words, Clause.DOCUMENTED)
+    elif slot is not None:
+        after = advanced(before, later(before.state, RequestState.SCHEDULED), **fields, slot=slot)
+        finding = _scheduled(slot, now)
+    else:
+        is_released = stands.release is not None
+        state = RequestState.RELEASED if is_released else before.state
+        after = advanced(before, later(before.state, state), **fields, slot=None)
+        finding = _ordered(request, stands)
+    told_all = replace(finding, message=with_void(finding.message, stands.decisions))
+    return moved_on(request, after, told_all, Clause.DOCUMENTED)
+
+
+def _reaction(
+    request: ChangeRequest, observed: ObservedRequest, stands: Standing, now: datetime
+) -> Reaction | None:
+    """Return the reaction clock: its deadline stands from intake on, and all of it once somebody has reacted."""
+    known, asked_at = request.status.reaction, request.metadata.creation_timestamp or now
+    if known is not None and known.reacted_at is not None:
+        return known
+    level = observed.entitlement.level if observed.entitlement else None
+    due = known.due_at if known else (reaction.due_at(level, asked_at) if level else None)
+    if due is None:
+        return None
+    return reaction.reaction(
+        due, reaction.reacted_at(asked_at, observed.work, stands.decisions.reacted_at), now
+    )
+
+
+def _slot(request: ChangeRequest, observed: ObservedRequest, now: datetime) -> Slot | None:
+    """Return when the work is planned: the appointment, or the next possible window for an update on order."""
+    wanted, planned = request.spec.wanted_at, request.status.slot
+    if request.spec.kind is RequestKind.UPDATE_APPOINTMENT and wanted is not None:
+        return Slot(begin=wanted, end=wanted + UPDATE)
+    if request.spec.kind is not RequestKind.UPDATE_ORDER:
+        return None
+    if planned is not None and now < planned.end:
+        return planned
+    after = now if wanted is None else max(now, wanted)
+    opening = observed.windows.first_announceable(after, UPDATE) if observed.windows is not None else None
+    if opening is None:
+        return None
+    begin = max(opening.begin, after)
+    return Slot(begin=begin, end=min(opening.end, begin + LONGEST_SLOT))
+
+
+def _held(request: ChangeRequest, observed: ObservedRequest, stands: Standing, now: datetime) -> Finding:
+    way = way_out(asked_of(request, now), observed.requesters, now)
+    words = f"Documented and held: {shortened(stands.authority.explanation)}. {way}"
+    return unknown(Aspect.SUCCEEDED, Reason.REQUEST_HELD, words, Clause.AUTHORISED_REQUESTERS)
+
+
+def _scheduled(slot: Slot, now: datetime) -> Finding:
+    words = (
+        f"Planned for {shown(slot.begin)} to {shown(slot.end)}. A technician installs the updates then and records a "
+        "WorkEntry: this version installs none by itself"
+    )
+    if slot.end <= now:
+        words += ". That time is over: record the work, or agree on another time with a new request"
+    return unknown(Aspect.SUCCEEDED, Reason.SCHEDULED, words, Clause.UPDATE_ON_ORDER)
+
+
+def _ordered(request: ChangeRequest, stands: Standing) -> Finding:
+    what = "A technician works on it and records a WorkEntry"
+    if request.spec.kind is RequestKind.UPDATE_ORDER:
+        what += (
+            ". No maintenance window is agreed: agree on windows in spec.maintenance.agreed, or order an "
+            "UpdateAppointment"
+        )
+    release = stands.release
+    if release is None:
+        words = f"Documented as an order: {shortened(stands.authority.explanation)}. {what}"
+        return unknown(Aspect.SUCCEEDED, Reason.DOCUMENTED, words, Clause.DOCUMENTED)
+    by = f" by {release.released_by}" if release.released_by else ""
+    words = f"Held, and released{by}: {shortened(release.explanation)}. {what}"
+    return unknown(Aspect.SUCCEEDED, Reason.RELEASED, words, Clause.AUTHORISED_REQUESTERS)

@@ -17,9 +17,10 @@ from managedvm.api.vcenter import VCenter
 from managedvm.api.vmclaim import VMClaim
 from managedvm.engine.store import Store
 from managedvm.errors import UnreachableError
-from managedvm.planning import managedvm, requests, vcenter
+from managedvm.planning import managedvm, vcenter
 from managedvm.planning.entitlement import entitle
 from managedvm.planning.identity import Sight, sticky_identity
+from managedvm.planning.maintenance import maintenance_calendar
 from managedvm.planning.money import PriceBook, Rate, parse_minor
 from managedvm.planning.names import claim_name
 from managedvm.planning.observed import (
@@ -30,6 +31,8 @@ from managedvm.planning.observed import (
     Unknown,
     VirtualMachine,
 )
+from managedvm.planning.requestcase import ObservedRequest
+from managedvm.world.records import decisions_about, decisions_about_open, work_on
 
 R = TypeVar("R", bound=Resource)
 
@@ -121,6 +124,7 @@ class Observer:
             missing_policies=self._missing_policies(),
             is_ledger=self._is_ledger(namespace),
             held=held,
+            decisions=decisions_about_open(self._store, open_requests),
         )
 
     def is_first_in_cluster(self, vcenter_uuid: str, cluster: str) -> bool:
@@ -143,13 +147,14 @@ class Observer:
             is_changing=link is not None and link.is_changing,
         )
 
-    async def request(self, request: ChangeRequest, now: datetime) -> requests.ObservedRequest:
+    async def request(self, request: ChangeRequest, now: datetime) -> ObservedRequest:
         """Read what decides about one ChangeRequest outside of its ManagedVM's pass."""
         namespace, name = request.metadata.namespace, request.spec.managed_vm_ref.name
         body = self._store.get("ManagedVM", namespace, name)
         vm = ManagedVM.of(body) if body else None
         identity = entitlement = None
-        policy = Requests()
+        party = self._customer_of(namespace) if vm is None else self._customer(vm.spec.customer_ref.name)
+        policy = party.requests if party else Requests()
         asked_at = request.metadata.creation_timestamp
         if vm is not None and asked_at is not None:
             claim = _own_claim(self._held_claims(namespace, name), vm)
@@ -157,11 +162,11 @@ class Observer:
             if sticky is not None:
                 identity = RequestedVM(v_center_uuid=sticky.vcenter_uuid, instance_uuid=sticky.instance_uuid)
             entitlement = entitle(vm.spec.orders, self._levels().get, asked_at)
-            customer = self._customer(vm.spec.customer_ref.name)
-            policy = customer.requests if customer else policy
         effect = await self._has_taken_effect(request, now)
         is_orphan = vm is None and effect is True
-        return requests.ObservedRequest(
+        level = entitlement.level if entitlement else None
+        is_open = request.status.state not in FINAL_STATES
+        return ObservedRequest(
             exists=vm is not None,
             identity=identity,
             entitlement=entitlement,
@@ -171,6 +176,9 @@ class Observer:
             prices=self._prices(self._customer_of(namespace)) if is_orphan else None,
             task=await self._task_of(request) if is_orphan else None,
             orphan=self._orphan(request) if vm is None else None,
+            work=work_on(self._store, request) if is_open else (),
+            decisions=decisions_about(self._store, request) if is_open else (),
+            windows=maintenance_calendar(level.maintenance, vm.spec.maintenance) if vm and level else None,
         )
 
     def claim_owner_exists(self, claim: VMClaim) -> bool:

@@ -1,0 +1,36 @@
+"""Records about a request that people write beside it, read from what is held in memory."""
+
+from collections.abc import Mapping
+
+from managedvm.api.changerequest import FINAL_STATES, ChangeRequest
+from managedvm.api.policies import DECISIONS_BINDING
+from managedvm.api.requestdecision import RequestDecision
+from managedvm.api.workentry import WorkEntry
+from managedvm.engine.store import Store
+from managedvm.planning.reaction import Worked
+
+
+def work_on(store: Store, request: ChangeRequest) -> tuple[Worked, ...]:
+    """Return the work that was recorded on a request."""
+    where = (request.metadata.namespace, request.metadata.name)
+    found = (WorkEntry.of(body) for body in store.by_index("WorkEntry", "request", where))
+    return tuple(
+        Worked(entry.spec.begin, entry.metadata.creation_timestamp or entry.spec.begin) for entry in found
+    )
+
+
+def decisions_about(store: Store, request: ChangeRequest) -> tuple[RequestDecision, ...]:
+    """Return the decisions about a request; none while no binding makes the API server ask who decides."""
+    if store.version("ValidatingAdmissionPolicyBinding", "", DECISIONS_BINDING) is None:
+        return ()
+    where = (request.metadata.namespace, request.metadata.name)
+    return tuple(RequestDecision.of(body) for body in store.by_index("RequestDecision", "request", where))
+
+
+def decisions_about_open(
+    store: Store, requests: Mapping[str, ChangeRequest]
+) -> dict[str, tuple[RequestDecision, ...]]:
+    """Return the decisions about those requests that are open, by the name of the request."""
+    is_open = ((name, r) for name, r in requests.items() if r.status.state not in FINAL_STATES)
+    found = ((name, decisions_about(store, request)) for name, request in is_open)
+    return {name: decisions for name, decisions in found if decisions}
