@@ -11,11 +11,14 @@ from managedvm.planning.reaction import Worked
 
 
 def work_on(store: Store, request: ChangeRequest) -> tuple[Worked, ...]:
-    """Return the work that was recorded on a request."""
+    """Return the work that was recorded on a request; what was taken back by a counter-entry is none."""
     where = (request.metadata.namespace, request.metadata.name)
-    found = (WorkEntry.of(body) for body in store.by_index("WorkEntry", "request", where))
+    found = [WorkEntry.of(body) for body in store.by_index("WorkEntry", "request", where)]
+    taken_back = {entry.spec.reverses.name for entry in found if entry.spec.reverses is not None}
     return tuple(
-        Worked(entry.spec.begin, entry.metadata.creation_timestamp or entry.spec.begin) for entry in found
+        Worked(entry.spec.begin, entry.metadata.creation_timestamp or entry.spec.begin)
+        for entry in found
+        if entry.spec.reverses is None and entry.metadata.name not in taken_back
     )
 
 
