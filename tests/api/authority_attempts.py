@@ -15,6 +15,13 @@ LABEL = "attempt"
 PERSON = {"ChangeRequest": "requestedBy", "RequestDecision": "decidedBy", "WorkEntry": "performedBy"}
 """The field of a record that names who asked, decided or worked."""
 
+CATALOGUE: dict[str, Callable[[str], Object]] = {
+    "ServiceLevel": bodies.service_level,
+    "PriceList": bodies.price_list,
+    "VCenter": bodies.vcenter,
+}
+"""What the provider offers, by its name alone."""
+
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
@@ -56,6 +63,8 @@ class Attempt:
                 body = bodies.contacts(here, bodies.requester("a@x"), bodies.requester("b@x"))
             case "Customer":
                 body = bodies.customer(f"{name}-{here}", "nowhere")
+            case "ServiceLevel" | "PriceList" | "VCenter":
+                body = CATALOGUE[kind](name)
             case _:
                 body = namespace(f"{name}-{here}", ledger="true")
         body["metadata"]["labels"] = {**body["metadata"].get("labels", {}), LABEL: name}
@@ -122,6 +131,9 @@ SPEC: dict[str, Object] = {
     "VMClaim": {"owner": {"name": "web-02"}},
     "CustomerContacts": {"requesters": [bodies.requester(email) for email in ("a@x", "b@x", "c@x")]},
     "Customer": {"displayName": "Kunde AG"},
+    "ServiceLevel": {"displayName": "Other"},
+    "PriceList": {"vatPercent": "7"},
+    "VCenter": {"budget": {"concurrentTasks": 3}},
 }
 
 
@@ -186,6 +198,22 @@ def _delete_crd(attempt: Attempt, kind: str) -> Answer:
     return attempt.client.delete(crd, **dry)
 
 
+def _seen(attempt: Attempt, kind: str) -> Object:
+    """Return a VCenter as the operator leaves it that has seen it."""
+    there = attempt.existing(kind)
+    status = {"instanceUUID": "5a1b0000-0000-4000-8000-0000000000bb"}
+    assert_done(attempt.tenant.admin.patch(there, {"status": status}, "/status"))
+    return there
+
+
+def _delete_seen(attempt: Attempt, kind: str) -> Answer:
+    return attempt.client.delete(_seen(attempt, kind))
+
+
+def _delete_all_seen(attempt: Attempt, kind: str) -> Answer:
+    return attempt.client.delete_all(_seen(attempt, kind), labelSelector=f"{LABEL}={attempt.name}")
+
+
 def _unlabel(attempt: Attempt, kind: str) -> Answer:
     label = {"metadata": {"labels": {"managedvm.dev/ledger": None}}}
     return attempt.client.patch(attempt.existing(kind), label)
@@ -216,6 +244,9 @@ ACTS: dict[str, Act] = {
     "delete": _delete(),
     "delete protected": _delete(),
     "delete unprotected": _delete(deletionProtection=False),
+    "delete one never seen": _delete(),
+    "delete one that was seen": _delete_seen,
+    "delete all that were seen": _delete_all_seen,
     "deletecollection": _delete_all,
     "delete the CRD": _delete_crd,
     "take the label away": _unlabel,

@@ -136,6 +136,46 @@ _KINDS = {
         deletecollection      -       -   -   -   -       -       -   refused yes
         delete the CRD        -       -   -   -   -       -       -   refused yes
     """,
+    "ServiceLevel": """
+        create                -       -   -   -   yes     -       -   yes     yes
+        change spec           -       -   -   -   yes     -       -   yes     yes
+        write status          none    none none none none none    none none   none
+        set labels            -       -   -   -   yes     -       -   yes     yes
+        set annotations       -       -   -   -   yes     -       -   yes     yes
+        set finalizers        -       -   -   -   yes     -       -   yes     yes
+        set ownerReferences   -       -   -   -   yes     -       -   yes     yes
+        apply with force      -       -   -   -   yes     -       -   yes     yes
+        delete                -       -   -   -   refused yes     -   refused yes
+        deletecollection      -       -   -   -   -       -       -   refused yes
+        delete the CRD        -       -   -   -   -       -       -   refused yes
+    """,
+    "PriceList": """
+        create                -       -   -   -   yes     -       -   yes     yes
+        change spec           -       -   -   -   yes     -       -   yes     yes
+        write status          none    none none none none none    none none   none
+        set labels            -       -   -   -   yes     -       -   yes     yes
+        set annotations       -       -   -   -   yes     -       -   yes     yes
+        set finalizers        -       -   -   -   yes     -       -   yes     yes
+        set ownerReferences   -       -   -   -   yes     -       -   yes     yes
+        apply with force      -       -   -   -   yes     -       -   yes     yes
+        delete                -       -   -   -   refused yes     -   refused yes
+        deletecollection      -       -   -   -   -       -       -   refused yes
+        delete the CRD        -       -   -   -   -       -       -   refused yes
+    """,
+    "VCenter": """
+        create                -       -   -   -   yes     -       -   yes     yes
+        change spec           -       -   -   -   yes     -       -   yes     yes
+        write status          yes     -   -   -   -       -       -   yes     yes
+        set labels            -       -   -   -   yes     -       -   yes     yes
+        set annotations       -       -   -   -   yes     -       -   yes     yes
+        set finalizers        -       -   -   -   yes     -       -   yes     yes
+        set ownerReferences   -       -   -   -   yes     -       -   yes     yes
+        apply with force      -       -   -   -   yes     -       -   yes     yes
+        delete one never seen -       -   -   -   yes     yes     -   yes     yes
+        delete one that was seen - -   -   -   refused yes     -   refused yes
+        delete all that were seen - -   -   -   -       -       -   refused yes
+        delete the CRD        -       -   -   -   -       -       -   refused yes
+    """,
     "Namespace (ledger)": """
         delete                -       -   -   -   -       -       -   refused yes
         take the label away   -       -   -   -   -       -       -   refused yes

@@ -15,8 +15,11 @@ KINDS = {
     "VMClaim": "vmclaims",
     "CustomerContacts": "customercontacts",
     "Customer": "customers",
+    "ServiceLevel": "servicelevels",
+    "PriceList": "pricelists",
+    "VCenter": "vcenters",
 }
-"""The kinds that hold what a customer or a bill depends on, with their plurals."""
+"""Our kinds with their plurals."""
 
 VCENTER_UUID = "11111111-1111-4111-8111-111111111111"
 INSTANCE_UUID = "22222222-2222-4222-8222-222222222222"

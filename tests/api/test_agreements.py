@@ -136,3 +136,29 @@ def test_a_vcenter_is_not_exchanged_under_running_vms(tenant, name):
 def test_the_catalogue_is_the_providers(tenant, name, role):
     for body in (service_level(name), price_list(name), vcenter(name), custom("Customer", name, None, {})):
         assert_refused(tenant.client(role).create(body), "cannot create resource")
+
+
+@pytest.mark.parametrize("role", ["provider", "pipeline"])
+def test_a_service_level_is_not_deleted_from_under_the_orders_that_name_it(tenant, name, role):
+    body = service_level(name)
+    assert_done(tenant.provider.create(body))
+    answer = tenant.client(role).delete(body)
+    assert_refused(answer, f"service level {name}", "spec.orders", "clause 1", "end those orders", "verb prune")
+    assert_done(tenant.archiver.delete(body))
+
+
+@pytest.mark.parametrize("role", ["provider", "pipeline"])
+def test_a_vcenter_that_was_seen_is_not_deleted_from_under_its_vms(tenant, name, role):
+    body = vcenter(name)
+    assert_done(tenant.provider.create(body))
+    seen = {"status": {"instanceUUID": "5a1b0000-0000-4000-8000-0000000000bb"}}
+    assert_done(tenant.operator.patch(body, seen, "/status"))
+    answer = tenant.client(role).delete(body)
+    assert_refused(answer, f"VCenter {name}", "spec.vm.vCenterRef", "clause 1", "maximumMode", "verb prune")
+    assert_done(tenant.archiver.delete(body))
+
+
+def test_a_vcenter_with_a_typo_that_was_never_seen_may_go(tenant, name):
+    body = vcenter(name)
+    assert_done(tenant.provider.create(body))
+    assert_done(tenant.provider.delete(body))
