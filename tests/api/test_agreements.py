@@ -129,7 +129,7 @@ def test_a_vcenter_is_not_exchanged_under_running_vms(tenant, name):
     assert_refused(answer, "spec.server", "clause 1", "set maximumMode to Observe")
     observed = {"spec": {"server": "other.example", "maximumMode": "Observe"}}
     assert_done(tenant.provider.patch(made.body, observed))
-    assert_done(tenant.provider.delete(made.body))
+    assert_done(tenant.archiver.delete(made.body))
 
 
 @pytest.mark.parametrize("role", ["customer", "requester", "technician", "auditor"])
@@ -143,7 +143,9 @@ def test_a_service_level_is_not_deleted_from_under_the_orders_that_name_it(tenan
     body = service_level(name)
     assert_done(tenant.provider.create(body))
     answer = tenant.client(role).delete(body)
-    assert_refused(answer, f"service level {name}", "spec.orders", "clause 1", "end those orders", "verb prune")
+    assert_refused(
+        answer, f"service level {name}", "spec.orders", "clause 1", "end those orders", "verb prune"
+    )
     assert_done(tenant.archiver.delete(body))
 
 
