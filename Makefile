@@ -33,7 +33,7 @@ check: $(SYNCED) ## format, lint, types, layers and the fast tests: seconds, no 
 	$(RUN) mypy lab
 	$(RUN) mypy bench
 	PYTHONPATH=operator $(RUN) lint-imports
-	$(RUN) pytest -q -m "not lab"
+	MANAGEDVM_EXAMPLES=0.2 MANAGEDVM_WORLDS=20 $(RUN) pytest -q -n auto -m "not lab"
 
 .PHONY: test
 test: $(SYNCED) ## every test; those that need the lab use the one that runs, or start one
@@ -41,7 +41,7 @@ test: $(SYNCED) ## every test; those that need the lab use the one that runs, or
 
 .PHONY: soak
 soak: $(SYNCED) ## thousands of simulated worlds, and every crash point
-	MANAGEDVM_WORLDS=5000 $(RUN) pytest tests/simulation tests/faults
+	MANAGEDVM_EXAMPLES=10 MANAGEDVM_WORLDS=5000 $(RUN) pytest tests/simulation tests/faults
 
 .PHONY: fmt
 fmt: $(SYNCED) ## format, and fix what can be fixed safely

@@ -6,11 +6,12 @@ import asyncio
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from managedvm.engine.agenda import Agenda, Due, Waker, jittered, next_tick
 from tests.engine.virtual import clock, until, virtual
+from tests.examples import examples
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
@@ -119,7 +120,7 @@ def test_a_keys_rhythm_is_the_same_after_a_restart():
     assert next_tick("db", hour, NOON) != first
 
 
-@settings(max_examples=300, derandomize=True, deadline=None)
+@examples(300)
 @given(
     st.lists(
         st.tuples(

@@ -7,11 +7,12 @@ import logging
 from datetime import timedelta
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from managedvm.engine.lease import Elector, LeaseTiming
 from tests.engine.election import Fault, World
+from tests.examples import examples
 
 TAKEOVER_SECONDS = 18.0  # 20 are promised; the rest is for a slower network than this one
 HANDOVER_SECONDS = 3.0
@@ -271,7 +272,7 @@ HAPPENINGS = st.lists(
 )
 
 
-@settings(max_examples=80, derandomize=True, deadline=None)
+@examples(80)
 @given(HAPPENINGS, st.lists(st.sampled_from([0.95, 1.0, 1.05]), min_size=3, max_size=3))
 def test_no_mixture_of_faults_freezes_kills_and_wrong_clocks_lets_two_act(happenings, rates):
     logging.disable(logging.CRITICAL)

@@ -6,11 +6,12 @@ import asyncio
 from collections import Counter
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from managedvm.engine.queue import Backoff, KeyedQueue, Lane
 from tests.engine.virtual import clock, until, virtual
+from tests.examples import examples
 
 
 class Hand:
@@ -286,7 +287,7 @@ class Model:
             self.add(key, self.again.pop(key))
 
 
-@settings(max_examples=400, derandomize=True, deadline=None)
+@examples(400)
 @given(OPERATIONS)
 def test_no_key_is_lost_doubled_or_shared(operations):
     hand, model = Hand(), Model()
@@ -322,7 +323,7 @@ def test_no_key_is_lost_doubled_or_shared(operations):
     assert sorted(drain(queue)) == sorted(model.waiting)
 
 
-@settings(max_examples=60, derandomize=True, deadline=None)
+@examples(60)
 @given(st.lists(st.tuples(st.integers(0, 7), st.sampled_from(Lane), st.integers(0, 3)), max_size=60))
 @virtual
 async def test_workers_look_at_each_key_after_its_last_change(changes):

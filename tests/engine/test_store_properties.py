@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from managedvm.engine.objects import Listed, ObjectKey
 from managedvm.engine.store import Store
+from tests.examples import examples
 
 
 def vm(name, uid, version):
@@ -61,7 +62,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=300, derandomize=True, deadline=None)
+@examples(300)
 @given(STEPS)
 def test_any_mixture_of_lost_late_and_repeated_events_and_lists_ends_at_the_truth(steps):
     server, store = Server(), Store({"VM": {"at": lambda obj: [obj["status"]["at"]]}})
@@ -96,7 +97,7 @@ def test_any_mixture_of_lost_late_and_repeated_events_and_lists_ends_at_the_trut
         assert list(store.by_index("VM", "at", obj["status"]["at"])) == [obj]
 
 
-@settings(max_examples=200, derandomize=True, deadline=None)
+@examples(200)
 @given(STEPS)
 def test_a_list_never_takes_away_an_object_that_lives_nor_keeps_one_that_the_watch_called_dead(steps):
     server, store = Server(), Store()

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, time, timedelta
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from managedvm.planning.calendar import (
@@ -20,8 +20,9 @@ from managedvm.planning.calendar import (
     Weekday,
     WeeklyHours,
 )
+from tests.examples import examples
 
-deterministic = settings(derandomize=True, deadline=None, max_examples=60)
+deterministic = examples(60)
 
 STEP = timedelta(minutes=5)
 INSTANT = timedelta(microseconds=1)

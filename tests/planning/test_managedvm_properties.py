@@ -2,15 +2,16 @@
 
 from dataclasses import replace
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from managedvm.planning.managedvm import plan
 from tests import laws
+from tests.examples import examples
 from tests.factories import minutes
 from tests.situations import situation
 
-broadly = settings(derandomize=True, deadline=None, max_examples=300)
+broadly = examples(300)
 seeds = st.integers(0, 2**32)
 
 

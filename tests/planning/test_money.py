@@ -5,7 +5,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from managedvm.api.pricelist import AutomatedWork
@@ -19,8 +19,9 @@ from managedvm.planning.money import (
     format_minor,
     parse_minor,
 )
+from tests.examples import examples
 
-deterministic = settings(derandomize=True, deadline=None, max_examples=100)
+deterministic = examples(100)
 
 QUARTER = timedelta(minutes=15)
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)

@@ -1,7 +1,7 @@
 """Sizes: what Kubernetes writes is read exactly, and what is no whole size is refused by name."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from managedvm.planning.quantity import (
@@ -13,8 +13,9 @@ from managedvm.planning.quantity import (
     parse_bytes,
     parse_mebibytes,
 )
+from tests.examples import examples
 
-deterministic = settings(derandomize=True, deadline=None, max_examples=100)
+deterministic = examples(100)
 
 
 @pytest.mark.parametrize(

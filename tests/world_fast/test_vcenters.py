@@ -224,7 +224,7 @@ async def test_a_secret_that_is_missing_is_a_clear_condition_too(monkeypatch):
         await stand.until(lambda: stand.link.calls)
         stand.change(credentialsSecretRef={"name": "nowhere"})
         await stand.until(lambda: isinstance(stand.link.connection, planning.Trouble))
-        assert Port.made[0].is_closed
+        await stand.until(lambda: Port.made[0].is_closed)
 
 
 async def test_what_the_old_link_has_begun_comes_to_its_end_before_the_new_one_may_act(monkeypatch):
