@@ -28,6 +28,11 @@ WRONG_ZONES = [
     "Local",
     "posix/Europe/Berlin",
     "right/Europe/Berlin",
+    "localtime",
+    "posixrules",
+    "Factory",
+    "Europe//Berlin",
+    "Europe/",
     "+02",
 ]
 RIGHT_ZONES = ["Europe/Berlin", "UTC", "America/Argentina/Buenos_Aires", "Etc/GMT+1", "Asia/Kathmandu"]
@@ -268,3 +273,26 @@ def test_a_kind_of_request_that_does_not_exist_is_refused(tenant, name):
 def test_a_singleton_has_one_name(tenant):
     body = custom("CustomerContacts", "others", tenant.namespace, {"requesters": []})
     assert_refused(tenant.customer.create(body), "metadata.name", "contacts", "clause 4")
+
+
+@pytest.mark.parametrize(
+    ("field", "wrong"),
+    [
+        ("heartbeatFailureInterval", ("0s", "9s", "11m")),
+        ("ioQuietInterval", ("0s", "29s", "61m")),
+        ("minimumUptime", ("0s", "29s", "61m")),
+    ],
+)
+def test_an_interval_of_high_availability_that_would_break_its_promise_is_refused(tenant, name, field, wrong):
+    for interval in wrong:
+        body = service_level(name)
+        body["spec"]["highAvailability"][field] = interval
+        answer = tenant.provider.create(body, dryRun="All")
+        assert_refused(answer, f"spec.highAvailability.{field}", "clause 5.2", "write for example")
+
+
+@pytest.mark.parametrize(("heartbeat", "quiet"), [("10s", "30s"), ("30s", "120s"), ("10m", "1h")])
+def test_an_interval_of_high_availability_within_its_bounds_is_accepted(tenant, name, heartbeat, quiet):
+    body = service_level(name)
+    body["spec"]["highAvailability"] |= {"heartbeatFailureInterval": heartbeat, "ioQuietInterval": quiet}
+    assert_done(tenant.provider.create(body, dryRun="All"))

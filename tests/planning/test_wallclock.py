@@ -101,7 +101,24 @@ def test_the_wall_clock_reads_the_same_at_both_occurrences():
     assert wall_clock(utc("2027-10-31T01:30"), berlin) == wall("2027-10-31T02:30")
 
 
-@pytest.mark.parametrize("name", ["Europe/Atlantis", "MEZ+1", "Europe", "../Berlin", "/etc/passwd", ""])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Europe/Atlantis",
+        "MEZ+1",
+        "Europe",
+        "../Berlin",
+        "/etc/passwd",
+        "",
+        "localtime",
+        "posixrules",
+        "Factory",
+        "Local",
+        "posix/Europe/Berlin",
+        "right/UTC",
+        "Europe//Berlin",
+    ],
+)
 def test_a_name_that_is_no_zone_is_refused_by_name(name):
     with pytest.raises(UnknownZoneError, match="is not an IANA time zone") as refusal:
         zone_named(name)

@@ -1,7 +1,7 @@
 """ServiceLevel: one category of the SLA as data, changed by the provider, never written in code."""
 
 from enum import StrEnum
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from pydantic import ConfigDict, Field
 
@@ -74,8 +74,36 @@ class Maintenance(ApiModel):
     )
 
 
+def _bounded(field: str, least: str, most: str, example: str) -> dict[str, Any]:
+    """Return the CEL rule that a duration lies in bounds, with what to write in its place."""
+    return {
+        "rule": f"duration(self.{field}) >= duration('{least}') && duration(self.{field}) <= duration('{most}')",
+        "message": f"{field}: must be {least} to {most} (clause 5.2); write for example {example}",
+        "fieldPath": f".{field}",
+    }
+
+
 class HighAvailability(ApiModel):
     """What vSphere HA is set to for every VM of this level, with or without a package (clause 5.2)."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "x-kubernetes-validations": [
+                _bounded(
+                    "heartbeatFailureInterval",
+                    "10s",
+                    "10m",
+                    "30s, and never 0s: each moment would be a failure",
+                ),
+                _bounded(
+                    "ioQuietInterval", "30s", "1h", "120s, and never 0s: that switches the I/O check off"
+                ),
+                _bounded(
+                    "minimumUptime", "30s", "1h", "120s, and never 0s: a VM that starts would be restarted"
+                ),
+            ]
+        }
+    )
 
     restart_priority: RestartPriority = Field(description="Restart priority of the VM in its cluster.")
     heartbeat_failure_interval: Duration = Field(

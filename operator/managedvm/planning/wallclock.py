@@ -6,8 +6,13 @@ from functools import cache, lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from managedvm.api.base import NOT_PLACES, NOT_PLACES_BELOW
+
 _REMEMBERED: Final = 4096
 """Ten thousand VMs share a few calendars, so the same begins and ends are asked for again and again."""
+
+
+_NO_ZONE: Final = "{!r} is not an IANA time zone such as 'Europe/Berlin'"
 
 
 class UnknownZoneError(ValueError):
@@ -22,10 +27,13 @@ def zone_named(name: str) -> ZoneInfo:
         UnknownZoneError: there is no such zone; the message names the value.
     """
     try:
-        return ZoneInfo(name)
+        found = ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
         # A folder of the database ("Europe") is an OSError, a path that leaves it ("../x") a ValueError.
-        raise UnknownZoneError(f"{name!r} is not an IANA time zone such as 'Europe/Berlin'") from error
+        raise UnknownZoneError(_NO_ZONE.format(name)) from error
+    if name in NOT_PLACES or name.startswith(NOT_PLACES_BELOW):
+        raise UnknownZoneError(_NO_ZONE.format(name))
+    return found
 
 
 def as_utc(instant: datetime) -> datetime:
