@@ -14,6 +14,7 @@ from managedvm import __version__, logs
 from managedvm.api import crds
 from managedvm.cli.connection import connection
 from managedvm.cli.explain import explain_command
+from managedvm.cli.request import request_app
 from managedvm.handlers import registry
 from managedvm.planning.findings import Reason
 from managedvm.process import Operator
@@ -26,6 +27,7 @@ app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="The managed hosting contract as a program."
 )
 app.command(name="explain")(explain_command)
+app.add_typer(request_app, name="request")
 
 
 @app.command()

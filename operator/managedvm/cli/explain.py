@@ -9,6 +9,7 @@ from rich.table import Table
 
 from managedvm.api.changerequest import ChangeRequest
 from managedvm.api.managedvm import ManagedVM
+from managedvm.api.requestdecision import RequestDecision
 from managedvm.api.workentry import WorkEntry
 from managedvm.cli.connection import Context, answer, api_server, namespaced
 from managedvm.planning.explanation import Statement, explain
@@ -23,7 +24,7 @@ def explain_command(
 ) -> None:
     """Say what is promised, kept, waited for, refused and charged for a ManagedVM, each with its clause."""
     question = _explain(*namespaced(name), context)
-    _print(name, answer(question, missing=f"There is no ManagedVM {name}."))
+    print_statements(f"ManagedVM {name}", answer(question, missing=f"There is no ManagedVM {name}."))
 
 
 async def _explain(namespace: str, name: str, context: str | None) -> tuple[Statement, ...]:
@@ -35,15 +36,21 @@ async def _explain(namespace: str, name: str, context: str | None) -> tuple[Stat
         ]
         names = {request.metadata.name for request in requests}
         work = [WorkEntry.of(body) for body in await kube.list("WorkEntry", namespace)]
-    return explain(vm, requests, (entry for entry in work if entry.spec.change_request_ref.name in names))
+        decided = [RequestDecision.of(body) for body in await kube.list("RequestDecision", namespace)]
+    return explain(
+        vm,
+        requests,
+        (entry for entry in work if entry.spec.change_request_ref.name in names),
+        (one for one in decided if one.spec.change_request_ref.name in names),
+    )
 
 
-def _print(name: str, statements: tuple[Statement, ...]) -> None:
+def print_statements(title: str, statements: tuple[Statement, ...]) -> None:
     """Print the statements under their topics; wide enough for a sentence where the output is no terminal."""
     console = Console(markup=False, highlight=False)
     if not console.is_terminal:
         console = Console(markup=False, highlight=False, width=_PLAIN_WIDTH)
-    console.print(f"ManagedVM {name}", style="bold")
+    console.print(title, style="bold")
     width = max((len(statement.about) for statement in statements), default=0)
     for topic, group in groupby(statements, key=lambda statement: statement.topic):
         table = Table(box=None, show_header=False, padding=(0, 1), pad_edge=False)

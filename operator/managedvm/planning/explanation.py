@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from managedvm.api.base import Condition
-from managedvm.api.changerequest import ChangeRequest, RequestState
+from managedvm.api.changerequest import ChangeRequest, Reaction, RequestState
 from managedvm.api.managedvm import ManagedVM
+from managedvm.api.requestdecision import RequestDecision
 from managedvm.api.vcenter import Mode
 from managedvm.api.workentry import WorkEntry
 from managedvm.planning.findings import Aspect, Effect, Reason
+from managedvm.planning.wallclock import shown
 
 
 class Topic(StrEnum):
@@ -26,6 +28,7 @@ class Topic(StrEnum):
     NOT_DONE = "Not done"
     REFUSED = "Refused"
     REQUESTED = "Requested"
+    DECIDED = "Decided"
     CHARGED = "Charged"
 
 
@@ -46,9 +49,12 @@ _TOPICS = {Effect.NONE: Topic.NOT_DONE, Effect.RECONCILING: Topic.WAITING, Effec
 
 
 def explain(
-    vm: ManagedVM, requests: Iterable[ChangeRequest], work: Iterable[WorkEntry]
+    vm: ManagedVM,
+    requests: Iterable[ChangeRequest],
+    work: Iterable[WorkEntry],
+    decisions: Iterable[RequestDecision] = (),
 ) -> tuple[Statement, ...]:
-    """Return the statements in the order of their topics, `requests` and `work` being those of this ManagedVM."""
+    """Return the statements in the order of their topics; `requests`, `work` and `decisions` are those of this VM."""
     asked = sorted(
         requests, key=lambda r: (r.metadata.creation_timestamp is None, r.metadata.creation_timestamp)
     )
@@ -57,10 +63,30 @@ def explain(
         *_promised(vm),
         *(_said(condition) for condition in vm.status.conditions if condition.type in _ASPECTS),
         *(_requested(request) for request in asked),
+        *(line for request in asked for line in _stands(request, request.metadata.name)),
+        *(_decided(decision, decision.spec.change_request_ref.name) for decision in _in_time(decisions)),
         *(_charged(entry, asked) for entry in worked),
     ]
     order = list(Topic)
     return tuple(sorted(found, key=lambda s: order.index(s.topic)))
+
+
+def explain_request(
+    request: ChangeRequest, work: Iterable[WorkEntry], decisions: Iterable[RequestDecision]
+) -> tuple[Statement, ...]:
+    """Return what is to be told of one request: what was asked, what was decided about it, and the work on it."""
+    status = request.status
+    asked = _requested(request)
+    clock = []
+    if status.reaction is not None:
+        clock.append(Statement(asked.topic, "4.1", "Reaction", _reacted(status.reaction)))
+    return (
+        asked,
+        *clock,
+        *_stands(request, ""),
+        *(_decided(decision, decision.metadata.name) for decision in _in_time(decisions)),
+        *(_charged(entry, (request,)) for entry in sorted(work, key=lambda w: w.spec.begin)),
+    )
 
 
 def _promised(vm: ManagedVM) -> Iterable[Statement]:
@@ -97,7 +123,7 @@ def _requested(request: ChangeRequest) -> Statement:
     change = (
         f"{spec.change.aspect} {spec.change.before} to {spec.change.after}"
         if spec.change
-        else spec.description
+        else f"{spec.kind} ({spec.description})"
     )
     by = (
         f" (applied by {spec.applied_by})" if spec.applied_by and spec.applied_by != spec.requested_by else ""
@@ -113,6 +139,43 @@ def _requested(request: ChangeRequest) -> Statement:
     topic = Topic.REFUSED if status.state is RequestState.REFUSED else Topic.REQUESTED
     clause = status.assessment.clause if status.assessment else next(iter(_CLAUSE.findall(outcome)), "4")
     return Statement(topic, clause, request.metadata.name, ". ".join(parts))
+
+
+def _stands(request: ChangeRequest, name: str) -> Iterable[Statement]:
+    """Yield what was decided once and stands; `name` is put before what it is about, where there are several requests."""
+    status, prefix = request.status, f"{name} " if name else ""
+    if status.authority is not None:
+        may = "may order" if status.authority.may_proceed else "may not order"
+        text = f"{request.spec.requested_by} {may}: {status.authority.explanation}"
+        if status.authority.entry is not None:
+            entry = status.authority.entry
+            text += f" (entry {entry.email} from {shown(entry.from_)})"
+        text += f", decided at {shown(status.authority.decided_at)}"
+        yield Statement(Topic.DECIDED, "4", f"{prefix}Authority", text)
+    if status.release is not None:
+        by = f" by {status.release.released_by}" if status.release.released_by else ""
+        text = f"Released{by} at {shown(status.release.released_at)}: {status.release.explanation}"
+        yield Statement(Topic.DECIDED, "4", f"{prefix}Release", text)
+
+
+def _decided(decision: RequestDecision, about: str) -> Statement:
+    spec, at = decision.spec, decision.metadata.creation_timestamp
+    when = f" at {shown(at)}" if at else ""
+    text = f"{spec.decision} by {spec.decided_by} as {spec.decided_as}{when}: {spec.reason}"
+    return Statement(Topic.DECIDED, "4", about, text)
+
+
+def _in_time(decisions: Iterable[RequestDecision]) -> list[RequestDecision]:
+    return sorted(decisions, key=lambda d: (str(d.metadata.creation_timestamp), d.metadata.name))
+
+
+def _reacted(reaction: Reaction) -> str:
+    """Return how the reaction clock of a request stands."""
+    due = f"due by {shown(reaction.due_at)}"
+    if reaction.reacted_at is not None:
+        how = "too late" if reaction.is_missed else "in time"
+        return f"Somebody reacted at {shown(reaction.reacted_at)}, {how}: {due}"
+    return f"Missed, {due}" if reaction.is_missed else f"Awaited, {due}"
 
 
 def _charged(entry: WorkEntry, requests: Iterable[ChangeRequest]) -> Statement:

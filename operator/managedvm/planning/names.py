@@ -10,9 +10,13 @@ from functools import lru_cache
 
 from managedvm.api.base import OPERATOR_RECORD_PREFIX
 from managedvm.api.changerequest import RequestKind
+from managedvm.api.requestdecision import RequestDecisionSpec
 
 _LENGTH = 26
 """130 bits: enough that two facts never share a name, short enough to be read out."""
+
+_LONGEST_PART = 200
+"""How much of a name goes into another: the API server takes 253 characters."""
 
 
 def _digest(*parts: str) -> str:
@@ -37,3 +41,10 @@ def change_request_name(vcenter_uuid: str, instance_uuid: str, change_id: str, a
 def work_entry_name(change_request: str) -> str:
     """Return the name of the operator's own WorkEntry on a ChangeRequest: it works once on each."""
     return f"{change_request}-work"
+
+
+def decision_name(spec: RequestDecisionSpec) -> str:
+    """Return the name of what somebody decides about a ChangeRequest: said twice, it is one decision."""
+    request, decision = spec.change_request_ref.name, spec.decision.value
+    kept = request[:_LONGEST_PART].rstrip("-.")
+    return f"{decision.lower()}-{kept}-{_digest(request, decision, spec.decided_by, spec.decided_as)[:8]}"

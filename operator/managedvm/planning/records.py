@@ -18,10 +18,11 @@ from managedvm.api.changerequest import (
     RequestState,
 )
 from managedvm.api.managedvm import Change, ManagedVM
+from managedvm.api.requestdecision import RequestDecisionSpec
 from managedvm.api.workentry import Charge, ChargeLine, Evidence, WorkEntrySpec
 from managedvm.planning import assessment, money
 from managedvm.planning.clauses import Clause
-from managedvm.planning.names import work_entry_name
+from managedvm.planning.names import decision_name, work_entry_name
 from managedvm.planning.observed import TaskFacts
 
 OPERATOR = "operator"
@@ -69,6 +70,11 @@ def work_entry(
     return _object(
         "WorkEntry", request.metadata.namespace, work_entry_name(request.metadata.name), spec.to_json()
     )
+
+
+def request_decision(namespace: str, spec: RequestDecisionSpec) -> dict[str, Any]:
+    """Return the record of what somebody decides about a request."""
+    return _object("RequestDecision", namespace, decision_name(spec), spec.to_json())
 
 
 def assess(kind: RequestKind, now: datetime) -> Assessment:

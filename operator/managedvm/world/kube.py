@@ -185,6 +185,13 @@ class HttpKube:
         meta = body["metadata"]
         return await self._call("POST", ENDPOINTS[body["kind"]].path(meta.get("namespace", "")), body=body)
 
+    async def whoami(self) -> str:
+        """Return the user as whom the API server knows us."""
+        kind = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
+        path = f"/apis/{kind['apiVersion']}/selfsubjectreviews"
+        answer = await self._call("POST", path, body=kind, guarded=False)  # it asks, and changes nothing
+        return str(answer["status"]["userInfo"]["username"])
+
     async def patch_status(
         self, kind: str, namespace: str, name: str, status: Object, resource_version: str
     ) -> Object:

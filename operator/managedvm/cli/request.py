@@ -1,0 +1,102 @@
+"""`managedvm request`: shows a ChangeRequest, and records what somebody decides about it."""
+
+from typing import Annotated
+
+import typer
+
+from managedvm.api.base import LocalReference
+from managedvm.api.changerequest import ChangeRequest
+from managedvm.api.requestdecision import Capacity, Decision, RequestDecision, RequestDecisionSpec
+from managedvm.api.workentry import WorkEntry
+from managedvm.cli.connection import Context, answer, api_server, fail, namespaced
+from managedvm.cli.explain import print_statements
+from managedvm.errors import ConflictError
+from managedvm.planning.explanation import Statement, explain_request
+from managedvm.planning.records import request_decision
+from managedvm.world.apply import create_once
+
+request_app = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="Show a ChangeRequest, release, withdraw or complete it."
+)
+
+Named = Annotated[str, typer.Argument(metavar="NAMESPACE/NAME", help="The ChangeRequest.")]
+Why = Annotated[
+    str, typer.Option("--reason", "-r", help="Why, in words that can be read later.", prompt=True)
+]
+By = Annotated[
+    str | None,
+    typer.Option(help="Who decided, where that is not you: it needs the verb attest on changerequests."),
+]
+Staff = Annotated[
+    bool, typer.Option("--staff", help="Decide as the provider's staff, which needs the verb attest.")
+]
+
+
+@request_app.command()
+def show(name: Named, context: Context = None) -> None:
+    """Say what was asked, how far it got, by which clause, who decided what, and what work there is."""
+    question = _story(*namespaced(name), context)
+    print_statements(f"ChangeRequest {name}", answer(question, missing=f"There is no ChangeRequest {name}."))
+
+
+@request_app.command()
+def release(name: Named, reason: Why, by: By = None, staff: Staff = False, context: Context = None) -> None:
+    """Let a held request go on, as somebody on the customer's list or as the provider's staff."""
+    _decide(name, Decision.RELEASE, reason, by, _capacity(staff=staff), context)
+
+
+@request_app.command()
+def withdraw(name: Named, reason: Why, by: By = None, staff: Staff = False, context: Context = None) -> None:
+    """End a request that is not wanted any more; what was worked on it until then is billed as its clause says."""
+    _decide(name, Decision.WITHDRAW, reason, by, _capacity(staff=staff), context)
+
+
+@request_app.command()
+def complete(name: Named, reason: Why, by: By = None, context: Context = None) -> None:
+    """Say as the provider's staff that the work on a request is done."""
+    _decide(name, Decision.COMPLETE, reason, by, Capacity.STAFF, context)
+
+
+def _capacity(*, staff: bool) -> Capacity:
+    return Capacity.STAFF if staff else Capacity.REQUESTER
+
+
+def _decide(  # noqa: PLR0917 - private, and all of it is the decision
+    name: str, decision: Decision, reason: str, by: str | None, capacity: Capacity, context: str | None
+) -> None:
+    """Record a decision and say under which name; exits with 1 and the API server's words where it refuses."""
+
+    async def record() -> str:
+        namespace, request = namespaced(name)
+        async with api_server(context, writes=True) as kube:
+            await kube.get(
+                "ChangeRequest", namespace, request
+            )  # a decision about nothing would never be read
+            spec = RequestDecisionSpec(
+                change_request_ref=LocalReference(name=request),
+                decision=decision,
+                decided_by=by or await kube.whoami(),
+                decided_as=capacity,
+                reason=reason,
+            )
+            try:
+                stored = await create_once(kube, request_decision(namespace, spec))
+            except ConflictError as error:
+                fail(f"{error}. What was decided stands; see `managedvm request show {name}`")
+            return str(stored["metadata"]["name"])
+
+    recorded = answer(record(), missing=f"There is no ChangeRequest {name}.")
+    typer.echo(
+        f"Recorded as RequestDecision {recorded}. `managedvm request show {name}` says what becomes of it."
+    )
+
+
+async def _story(namespace: str, name: str, context: str | None) -> tuple[Statement, ...]:
+    async with api_server(context) as kube:
+        request = ChangeRequest.of(await kube.get("ChangeRequest", namespace, name))
+        about = f"spec.changeRequestRef.name={name}"
+        work = [WorkEntry.of(body) for body in await kube.list("WorkEntry", namespace, field=about)]
+        decided = [
+            RequestDecision.of(body) for body in await kube.list("RequestDecision", namespace, field=about)
+        ]
+    return explain_request(request, work, decided)
