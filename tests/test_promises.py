@@ -35,16 +35,33 @@ PROMISES = {
     "services on request need an active package": (
         "test_a_request_without_an_active_package_is_recorded_as_refused",
         "test_without_a_package_an_order_is_refused_and_a_booked_one_lets_it_through",
+        "test_a_fault_is_taken_in_without_a_package_and_a_question_is_refused",
+    ),
+    "a request is the order": (
+        "test_a_request_is_documented_as_an_order_with_clause_and_billing",
+        "test_every_kind_can_be_asked_for",
     ),
     "the customer controls who orders": (
         "test_an_order_of_somebody_who_is_not_listed_is_documented_and_held",
         "test_who_may_not_order_any_more_is_held",
+        "test_a_stranger_is_held_until_somebody_on_the_list_releases_the_request",
+        "test_an_order_of_the_yaml_that_is_held_is_carried_out_once_it_is_released",
+        "test_without_a_list_the_word_of_a_customer_releases_nothing_and_that_of_staff_does",
+        "test_a_scope_holds_what_it_does_not_name",
     ),
     "each request is documented": (
         "test_the_intent_is_on_record_before_the_act_and_the_work_after_it",
         "test_a_record_never_changes_not_even_for_an_administrator",
         "test_a_record_is_not_deleted_without_the_verb_prune",
         "test_the_account_changes_no_record_and_no_wish",
+    ),
+    "faults are reacted to as the service level says": (
+        "test_a_missed_reaction_is_seen_and_one_in_time_is_none",
+        "test_the_deadline_of_a_reaction_stands",
+    ),
+    "support with setup and operation": (
+        "test_a_question_is_worked_on_by_people_and_nothing_is_done_to_the_vm",
+        "test_work_moves_a_request_into_work_and_staff_closes_it",
     ),
     "changes are billed by the hourly rate valid at the time": (
         "test_work_is_billed_by_the_rate_that_is_valid_when_it_is_done",
@@ -66,8 +83,21 @@ PROMISES = {
         "test_the_third_restart_in_a_row_is_told_though_the_vm_has_moved_and_the_operator_was_restarted",
         "test_a_streak_ends_after_the_green_time_of_the_level_and_only_when_it_was_green",
     ),
+    "what the customer caused is billed in any case": (
+        "test_a_request_is_documented_as_an_order_with_clause_and_billing",
+    ),
+    "software from standard sources only": (
+        "test_software_from_elsewhere_than_a_free_repository_is_refused",
+        "test_software_from_elsewhere_that_was_documented_all_the_same_is_refused",
+        "test_individual_software_is_an_order_that_is_billed_also_for_a_vm_that_is_just_provisioned",
+    ),
     "capacity is not managed": (
         "test_a_size_that_somebody_has_changed_is_told_and_neither_undone_nor_billed",
+        "test_a_request_is_documented_as_an_order_with_clause_and_billing",
+    ),
+    "suitability is not reviewed": (
+        "test_a_request_is_documented_as_an_order_with_clause_and_billing",
+        "test_nothing_that_is_said_about_a_vm_judges_whether_it_suits",
     ),
 }
 

@@ -1,9 +1,11 @@
 """`explain`: every line stands under its topic and names its clause."""
 
-from managedvm.planning.explanation import Topic, explain
+import pytest
+
+from managedvm.planning.explanation import Topic, explain, explain_request
 from managedvm.planning.findings import Aspect, Reason, fails, holds
 from managedvm.report import reported
-from tests.factories import NOW, managed_vm
+from tests.factories import NOW, managed_vm, persons_request, request_decision
 
 
 def explained(*findings):
@@ -43,3 +45,55 @@ def test_statements_stand_in_the_order_of_their_topics():
     ]
 
     assert found == sorted(found, key=list(Topic).index)
+
+
+STRANGER = "somebody@else.example"
+ASKED = {"decidedAt": NOW, "mayProceed": False, "explanation": "not on the list"}
+RELEASED = {"releasedAt": NOW, "releasedBy": "chef@x", "explanation": "agreed"}
+
+
+def asked(**status):
+    return persons_request(STRANGER, kind="SupportQuestion", status={"state": "Held", **status})
+
+
+def told(request, *decisions):
+    return {s.about: s for s in explain_request(request, (), decisions)}
+
+
+def test_a_request_tells_who_could_order_who_released_it_and_who_decided_what():
+    release = request_decision("Release", "chef@x")
+    found = told(asked(authority=ASKED, release=RELEASED), release)
+    assert found["Authority"].text == (
+        f"{STRANGER} may not order: not on the list, decided at 2026-11-23T12:00:00Z"
+    )
+    assert found["Release"].text == "Released by chef@x at 2026-11-23T12:00:00Z: agreed"
+    assert "Release by chef@x as Requester" in found[release.metadata.name].text
+    assert {found[name].topic for name in ("Authority", "Release", release.metadata.name)} == {Topic.DECIDED}
+
+
+def test_the_entry_by_which_somebody_could_order_is_named():
+    entry = {"email": STRANGER, "from": "2026-01-01T00:00:00Z"}
+    found = told(asked(authority={**ASKED, "mayProceed": True, "entry": entry}))
+    assert (
+        f"may order: not on the list (entry {STRANGER} from 2026-01-01T00:00:00Z)" in found["Authority"].text
+    )
+
+
+@pytest.mark.parametrize(
+    ("reaction", "words"),
+    [
+        ({"isMissed": False}, "Awaited, due by 2026-11-23T12:00:00Z"),
+        ({"isMissed": True}, "Missed, due by 2026-11-23T12:00:00Z"),
+        ({"isMissed": False, "reactedAt": NOW}, "Somebody reacted at 2026-11-23T12:00:00Z, in time"),
+        ({"isMissed": True, "reactedAt": NOW}, "Somebody reacted at 2026-11-23T12:00:00Z, too late"),
+    ],
+)
+def test_the_reaction_clock_is_told(reaction, words):
+    assert told(asked(reaction={"dueAt": NOW, **reaction}))["Reaction"].text.startswith(words)
+
+
+def test_what_was_decided_stands_in_the_explanation_of_the_vm_too():
+    request = asked(authority=ASKED)
+    found = explain(managed_vm(), [request], (), [request_decision("Withdraw", STRANGER)])
+    decided = [s for s in found if s.topic is Topic.DECIDED]
+    assert [s.about for s in decided] == ["helpdesk-1 Authority", "helpdesk-1"]

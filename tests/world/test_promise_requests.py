@@ -101,6 +101,25 @@ def test_a_request_is_documented_as_an_order_with_clause_and_billing(vm, kind, c
     assert status["authority"]["entry"] == {"email": PERSON, "from": "2026-01-01T00:00:00Z"}
 
 
+def test_a_question_is_worked_on_by_people_and_nothing_is_done_to_the_vm(vm):
+    before = vm.done_to_vm()
+    ask(vm, "question", description="How do I set up a second web server?")
+    in_state(vm, "question", "Ordered")
+    assert "A technician works on it" in said(vm, "question")["message"]
+    vm.look_again()
+    assert vm.done_to_vm() == before
+    assert vm.requests() == []
+    assert vm.work() == []
+
+
+def test_nothing_that_is_said_about_a_vm_judges_whether_it_suits(vm):
+    ask(vm, "review", kind="SuitabilityReview")
+    in_state(vm, "review", "Ordered")
+    words = " ".join(one["message"] for one in vm.status["conditions"]).lower()
+    assert "suit" not in words
+    assert "A technician works on it" in said(vm, "review")["message"]
+
+
 def test_individual_software_is_an_order_that_is_billed_also_for_a_vm_that_is_just_provisioned(party):
     party.machine()
     vm = party.declare(vm={**declared(party), "origin": "Provisioned"}).settled()
