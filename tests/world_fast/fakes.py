@@ -4,6 +4,14 @@ from managedvm.errors import StaleError
 from managedvm.world.kube import AlreadyExistsError, NotFoundError
 
 
+def merged(before, patch):
+    """Return what a JSON merge patch (RFC 7396) makes of an object."""
+    if not isinstance(before, dict) or not isinstance(patch, dict):
+        return patch
+    kept = {key: value for key, value in before.items() if patch.get(key, value) is not None}
+    return kept | {key: merged(before.get(key), value) for key, value in patch.items() if value is not None}
+
+
 class FakeKube:
     """Holds objects by kind, namespace and name, and lists each call."""
 
@@ -44,7 +52,7 @@ class FakeKube:
         self.calls.pop()
         if stored["metadata"]["resourceVersion"] != resource_version:
             raise StaleError(name)
-        return self._store({**stored, "status": {**stored.get("status", {}), **status}})
+        return self._store({**stored, "status": merged(stored.get("status", {}), status)})
 
     async def delete(self, kind, name, uid):
         self.calls.append(("delete", kind, name))
