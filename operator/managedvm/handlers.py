@@ -9,12 +9,12 @@ from typing import Any, Protocol
 import kopf
 
 from managedvm.api.base import GROUP, VERSION
-from managedvm.api.kinds import KINDS
+from managedvm.api.kinds import KINDS, UNWATCHED
 
 _ADMISSION = ("admissionregistration.k8s.io", "v1")
 
 WATCHED: tuple[tuple[str, str, str], ...] = (
-    *((GROUP, VERSION, kind.KIND.plural) for kind in KINDS),
+    *((GROUP, VERSION, kind.KIND.plural) for kind in KINDS if kind.KIND.kind not in UNWATCHED),
     ("", "v1", "namespaces"),
     (*_ADMISSION, "validatingadmissionpolicybindings"),
     (*_ADMISSION, "mutatingadmissionpolicybindings"),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from kubernetes import aio as kubernetes
 
+from managedvm.api.kinds import UNWATCHED
 from managedvm.clock import utc_now
 from managedvm.engine.agenda import Agenda, Due, Waker, jittered
 from managedvm.engine.lease import Elector
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-WATCHED_KINDS = tuple(kind for kind in ENDPOINTS if kind not in ("Secret", "Event", "Lease"))
+WATCHED_KINDS = tuple(kind for kind in ENDPOINTS if kind not in {"Secret", "Event", "Lease", *UNWATCHED})
 
 _INVENTORY_SECONDS = 300.0
 """How long a start waits for vCenters: a pass without their inventory could only say that nobody knows."""

@@ -57,6 +57,8 @@ class Attempt:
                 body = bodies.work_entry(here, name, "operator" if self.identity == "operator" else self.me)
             case "RequestDecision":
                 body = bodies.request_decision(here, name, self.me)
+            case "Statement":
+                body = bodies.statement(here)
             case "VMClaim":
                 body = bodies.claim(name, here)
             case "CustomerContacts":
@@ -128,6 +130,7 @@ SPEC: dict[str, Object] = {
     "ChangeRequest": {"ticket": "4711"},
     "RequestDecision": {"reason": "Another one."},
     "WorkEntry": {"ticket": "4711"},
+    "Statement": {"hash": "1" * 64},
     "VMClaim": {"owner": {"name": "web-02"}},
     "CustomerContacts": {"requesters": [bodies.requester(email) for email in ("a@x", "b@x", "c@x")]},
     "Customer": {"displayName": "Kunde AG"},

@@ -22,6 +22,7 @@ IDENTITIES = (
     "technician",
     "provider",
     "archiver",
+    "accountant",
     "auditor",
     "pipeline",
     "cluster-admin",
@@ -30,156 +31,169 @@ IDENTITIES = (
 # One line per act, one word per identity in the order of IDENTITIES.
 _KINDS = {
     "ManagedVM": """
-        create                -       -   -   -   yes     -       -   yes     yes
-        change spec           -       yes -   -   yes     -       -   yes     yes
-        change orders         -       refused - - yes     -       -   yes     yes
-        order in own name     -       yes -   -   yes     -       -   yes     yes
-        order for another     -       refused - - yes     -       -   refused yes
-        change identity       -       refused - - refused -       -   refused refused
-        write status          yes     -   -   -   -       -       -   yes     yes
-        set labels            -       yes -   -   yes     -       -   yes     yes
-        set annotations       -       yes -   -   yes     -       -   yes     yes
-        set finalizers        -       yes -   -   yes     -       -   yes     yes
-        set ownerReferences   -       refused - - yes     -       -   yes     yes
-        apply with force      -       yes -   -   yes     -       -   yes     yes
-        delete protected      -       -   -   -   refused -       -   refused refused
-        delete unprotected    -       -   -   -   yes     -       -   yes     yes
-        deletecollection      -       -   -   -   -       -       -   yes     yes
-        delete the CRD        -       -   -   -   -       -       -   refused yes
+        create                -       -       -       -       yes     -       -       -       yes     yes
+        change spec           -       yes     -       -       yes     -       -       -       yes     yes
+        change orders         -       refused -       -       yes     -       -       -       yes     yes
+        order in own name     -       yes     -       -       yes     -       -       -       yes     yes
+        order for another     -       refused -       -       yes     -       -       -       refused yes
+        change identity       -       refused -       -       refused -       -       -       refused refused
+        write status          yes     -       -       -       -       -       -       -       yes     yes
+        set labels            -       yes     -       -       yes     -       -       -       yes     yes
+        set annotations       -       yes     -       -       yes     -       -       -       yes     yes
+        set finalizers        -       yes     -       -       yes     -       -       -       yes     yes
+        set ownerReferences   -       refused -       -       yes     -       -       -       yes     yes
+        apply with force      -       yes     -       -       yes     -       -       -       yes     yes
+        delete protected      -       -       -       -       refused -       -       -       refused refused
+        delete unprotected    -       -       -       -       yes     -       -       -       yes     yes
+        deletecollection      -       -       -       -       -       -       -       -       yes     yes
+        delete the CRD        -       -       -       -       -       -       -       -       refused yes
     """,
     "ChangeRequest": """
-        create                yes     -   yes yes yes     -       -   yes     yes
-        create for another    yes     -   refused yes yes -       -   refused yes
-        create as op-...      yes     -   refused refused refused - - refused refused
-        change spec           -       -   -   -   -       -       -   refused refused
-        write status          yes     -   -   -   -       -       -   refused refused
-        set labels            -       -   -   -   -       -       -   refused refused
-        set annotations       -       -   -   -   -       -       -   refused refused
-        set finalizers        -       -   -   -   -       -       -   refused refused
-        set ownerReferences   -       -   -   -   -       -       -   refused refused
-        apply with force      -       -   -   -   -       -       -   refused refused
-        delete                -       -   -   -   -       yes     -   refused yes
-        deletecollection      -       -   -   -   -       -       -   refused yes
-        delete the CRD        -       -   -   -   -       -       -   refused yes
+        create                yes     -       yes     yes     yes     -       -       -       yes     yes
+        create for another    yes     -       refused yes     yes     -       -       -       refused yes
+        create as op-...      yes     -       refused refused refused -       -       -       refused refused
+        change spec           -       -       -       -       -       -       -       -       refused refused
+        write status          yes     -       -       -       -       -       -       -       refused refused
+        set labels            -       -       -       -       -       -       -       -       refused refused
+        set annotations       -       -       -       -       -       -       -       -       refused refused
+        set finalizers        -       -       -       -       -       -       -       -       refused refused
+        set ownerReferences   -       -       -       -       -       -       -       -       refused refused
+        apply with force      -       -       -       -       -       -       -       -       refused refused
+        delete                -       -       -       -       -       yes     -       -       refused yes
+        deletecollection      -       -       -       -       -       -       -       -       refused yes
+        delete the CRD        -       -       -       -       -       -       -       -       refused yes
     """,
     "RequestDecision": """
-        create                -       -   yes yes yes     -       -   yes     yes
-        create for another    -       -   refused yes yes -       -   refused yes
-        release unlisted      -       -   refused refused refused - - refused refused
-        release as staff      -       -   refused yes yes -       -   refused yes
-        create as op-...      -       -   refused refused refused - - refused refused
-        change spec           -       -   -   -   -       -       -   refused refused
-        write status          none    none none none none none    none none   none
-        set labels            -       -   -   -   -       -       -   refused refused
-        set annotations       -       -   -   -   -       -       -   refused refused
-        set finalizers        -       -   -   -   -       -       -   refused refused
-        set ownerReferences   -       -   -   -   -       -       -   refused refused
-        apply with force      -       -   -   -   -       -       -   refused refused
-        delete                -       -   -   -   -       yes     -   refused yes
-        deletecollection      -       -   -   -   -       -       -   refused yes
-        delete the CRD        -       -   -   -   -       -       -   refused yes
+        create                -       -       yes     yes     yes     -       -       -       yes     yes
+        create for another    -       -       refused yes     yes     -       -       -       refused yes
+        release unlisted      -       -       refused refused refused -       -       -       refused refused
+        release as staff      -       -       refused yes     yes     -       -       -       refused yes
+        create as op-...      -       -       refused refused refused -       -       -       refused refused
+        change spec           -       -       -       -       -       -       -       -       refused refused
+        write status          none    none    none    none    none    none    none    none    none    none
+        set labels            -       -       -       -       -       -       -       -       refused refused
+        set annotations       -       -       -       -       -       -       -       -       refused refused
+        set finalizers        -       -       -       -       -       -       -       -       refused refused
+        set ownerReferences   -       -       -       -       -       -       -       -       refused refused
+        apply with force      -       -       -       -       -       -       -       -       refused refused
+        delete                -       -       -       -       -       yes     -       -       refused yes
+        deletecollection      -       -       -       -       -       -       -       -       refused yes
+        delete the CRD        -       -       -       -       -       -       -       -       refused yes
     """,
     "WorkEntry": """
-        create                yes     -   -   yes yes     -       -   yes     yes
-        create for another    yes     -   -   yes yes     -       -   refused yes
-        create as op-...      yes     -   -   refused refused -   -   refused refused
-        change spec           -       -   -   -   -       -       -   refused refused
-        write status          yes     -   -   -   -       -       -   refused refused
-        set labels            -       -   -   -   -       -       -   refused refused
-        set annotations       -       -   -   -   -       -       -   refused refused
-        set finalizers        -       -   -   -   -       -       -   refused refused
-        set ownerReferences   -       -   -   -   -       -       -   refused refused
-        apply with force      -       -   -   -   -       -       -   refused refused
-        delete                -       -   -   -   -       yes     -   refused yes
-        deletecollection      -       -   -   -   -       -       -   refused yes
-        delete the CRD        -       -   -   -   -       -       -   refused yes
+        create                yes     -       -       yes     yes     -       -       -       yes     yes
+        create for another    yes     -       -       yes     yes     -       -       -       refused yes
+        create as op-...      yes     -       -       refused refused -       -       -       refused refused
+        change spec           -       -       -       -       -       -       -       -       refused refused
+        write status          yes     -       -       -       -       -       -       -       refused refused
+        set labels            -       -       -       -       -       -       -       -       refused refused
+        set annotations       -       -       -       -       -       -       -       -       refused refused
+        set finalizers        -       -       -       -       -       -       -       -       refused refused
+        set ownerReferences   -       -       -       -       -       -       -       -       refused refused
+        apply with force      -       -       -       -       -       -       -       -       refused refused
+        delete                -       -       -       -       -       yes     -       -       refused yes
+        deletecollection      -       -       -       -       -       -       -       -       refused yes
+        delete the CRD        -       -       -       -       -       -       -       -       refused yes
+    """,
+    "Statement": """
+        create                -       -       -       -       -       -       yes     -       refused yes
+        change spec           -       -       -       -       -       -       -       -       refused refused
+        write status          none    none    none    none    none    none    none    none    none    none
+        set labels            -       -       -       -       -       -       -       -       refused refused
+        set annotations       -       -       -       -       -       -       -       -       refused refused
+        set finalizers        -       -       -       -       -       -       -       -       refused refused
+        set ownerReferences   -       -       -       -       -       -       -       -       refused refused
+        apply with force      -       -       -       -       -       -       -       -       refused refused
+        delete                -       -       -       -       -       yes     -       -       refused yes
+        deletecollection      -       -       -       -       -       -       -       -       refused yes
+        delete the CRD        -       -       -       -       -       -       -       -       refused yes
     """,
     "VMClaim": """
-        create                yes     -   -   -   -       -       -   yes     yes
-        change spec           -       -   -   -   -       -       -   refused refused
-        write status          none    none none none none none    none none   none
-        set labels            -       -   -   -   -       -       -   yes     yes
-        set annotations       -       -   -   -   -       -       -   yes     yes
-        set finalizers        -       -   -   -   -       -       -   yes     yes
-        set ownerReferences   -       -   -   -   -       -       -   yes     yes
-        apply with force      -       -   -   -   -       -       -   refused refused
-        delete                yes     -   -   -   -       -       -   yes     yes
-        deletecollection      -       -   -   -   -       -       -   yes     yes
-        delete the CRD        -       -   -   -   -       -       -   refused yes
+        create                yes     -       -       -       -       -       -       -       yes     yes
+        change spec           -       -       -       -       -       -       -       -       refused refused
+        write status          none    none    none    none    none    none    none    none    none    none
+        set labels            -       -       -       -       -       -       -       -       yes     yes
+        set annotations       -       -       -       -       -       -       -       -       yes     yes
+        set finalizers        -       -       -       -       -       -       -       -       yes     yes
+        set ownerReferences   -       -       -       -       -       -       -       -       yes     yes
+        apply with force      -       -       -       -       -       -       -       -       refused refused
+        delete                yes     -       -       -       -       -       -       -       yes     yes
+        deletecollection      -       -       -       -       -       -       -       -       yes     yes
+        delete the CRD        -       -       -       -       -       -       -       -       refused yes
     """,
     "CustomerContacts": """
-        create                -       yes -   -   yes     -       -   yes     yes
-        change spec           -       yes -   -   yes     -       -   yes     yes
-        remove an entry       -       refused - - refused -       -   refused refused
-        write status          none    none none none none none    none none   none
-        set labels            -       yes -   -   yes     -       -   yes     yes
-        set annotations       -       yes -   -   yes     -       -   yes     yes
-        set finalizers        -       yes -   -   yes     -       -   yes     yes
-        set ownerReferences   -       yes -   -   yes     -       -   yes     yes
-        apply with force      -       yes -   -   yes     -       -   yes     yes
-        delete                -       -   -   -   refused yes     -   refused yes
-        deletecollection      -       -   -   -   -       -       -   refused yes
-        delete the CRD        -       -   -   -   -       -       -   refused yes
+        create                -       yes     -       -       yes     -       -       -       yes     yes
+        change spec           -       yes     -       -       yes     -       -       -       yes     yes
+        remove an entry       -       refused -       -       refused -       -       -       refused refused
+        write status          none    none    none    none    none    none    none    none    none    none
+        set labels            -       yes     -       -       yes     -       -       -       yes     yes
+        set annotations       -       yes     -       -       yes     -       -       -       yes     yes
+        set finalizers        -       yes     -       -       yes     -       -       -       yes     yes
+        set ownerReferences   -       yes     -       -       yes     -       -       -       yes     yes
+        apply with force      -       yes     -       -       yes     -       -       -       yes     yes
+        delete                -       -       -       -       refused yes     -       -       refused yes
+        deletecollection      -       -       -       -       -       -       -       -       refused yes
+        delete the CRD        -       -       -       -       -       -       -       -       refused yes
     """,
     "Customer": """
-        create                -       -   -   -   yes     -       -   yes     yes
-        change spec           -       -   -   -   yes     -       -   yes     yes
-        change the number     -       -   -   -   refused -       -   refused refused
-        close a month         -       -   -   -   -       -       -   refused yes
-        open it again         -       -   -   -   -       -       -   refused refused
-        set labels            -       -   -   -   yes     -       -   yes     yes
-        set annotations       -       -   -   -   yes     -       -   yes     yes
-        set finalizers        -       -   -   -   yes     -       -   yes     yes
-        set ownerReferences   -       -   -   -   yes     -       -   yes     yes
-        apply with force      -       -   -   -   yes     -       -   yes     yes
-        delete                -       -   -   -   refused yes     -   refused yes
-        deletecollection      -       -   -   -   -       -       -   refused yes
-        delete the CRD        -       -   -   -   -       -       -   refused yes
+        create                -       -       -       -       yes     -       -       -       yes     yes
+        change spec           -       -       -       -       yes     -       -       -       yes     yes
+        change the number     -       -       -       -       refused -       -       -       refused refused
+        close a month         -       -       -       -       -       -       yes     -       refused yes
+        open it again         -       -       -       -       -       -       refused -       refused refused
+        set labels            -       -       -       -       yes     -       -       -       yes     yes
+        set annotations       -       -       -       -       yes     -       -       -       yes     yes
+        set finalizers        -       -       -       -       yes     -       -       -       yes     yes
+        set ownerReferences   -       -       -       -       yes     -       -       -       yes     yes
+        apply with force      -       -       -       -       yes     -       -       -       yes     yes
+        delete                -       -       -       -       refused yes     -       -       refused yes
+        deletecollection      -       -       -       -       -       -       -       -       refused yes
+        delete the CRD        -       -       -       -       -       -       -       -       refused yes
     """,
     "ServiceLevel": """
-        create                -       -   -   -   yes     -       -   yes     yes
-        change spec           -       -   -   -   yes     -       -   yes     yes
-        write status          none    none none none none none    none none   none
-        set labels            -       -   -   -   yes     -       -   yes     yes
-        set annotations       -       -   -   -   yes     -       -   yes     yes
-        set finalizers        -       -   -   -   yes     -       -   yes     yes
-        set ownerReferences   -       -   -   -   yes     -       -   yes     yes
-        apply with force      -       -   -   -   yes     -       -   yes     yes
-        delete                -       -   -   -   refused yes     -   refused yes
-        deletecollection      -       -   -   -   -       -       -   refused yes
-        delete the CRD        -       -   -   -   -       -       -   refused yes
+        create                -       -       -       -       yes     -       -       -       yes     yes
+        change spec           -       -       -       -       yes     -       -       -       yes     yes
+        write status          none    none    none    none    none    none    none    none    none    none
+        set labels            -       -       -       -       yes     -       -       -       yes     yes
+        set annotations       -       -       -       -       yes     -       -       -       yes     yes
+        set finalizers        -       -       -       -       yes     -       -       -       yes     yes
+        set ownerReferences   -       -       -       -       yes     -       -       -       yes     yes
+        apply with force      -       -       -       -       yes     -       -       -       yes     yes
+        delete                -       -       -       -       refused yes     -       -       refused yes
+        deletecollection      -       -       -       -       -       -       -       -       refused yes
+        delete the CRD        -       -       -       -       -       -       -       -       refused yes
     """,
     "PriceList": """
-        create                -       -   -   -   yes     -       -   yes     yes
-        change spec           -       -   -   -   yes     -       -   yes     yes
-        write status          none    none none none none none    none none   none
-        set labels            -       -   -   -   yes     -       -   yes     yes
-        set annotations       -       -   -   -   yes     -       -   yes     yes
-        set finalizers        -       -   -   -   yes     -       -   yes     yes
-        set ownerReferences   -       -   -   -   yes     -       -   yes     yes
-        apply with force      -       -   -   -   yes     -       -   yes     yes
-        delete                -       -   -   -   refused yes     -   refused yes
-        deletecollection      -       -   -   -   -       -       -   refused yes
-        delete the CRD        -       -   -   -   -       -       -   refused yes
+        create                -       -       -       -       yes     -       -       -       yes     yes
+        change spec           -       -       -       -       yes     -       -       -       yes     yes
+        write status          none    none    none    none    none    none    none    none    none    none
+        set labels            -       -       -       -       yes     -       -       -       yes     yes
+        set annotations       -       -       -       -       yes     -       -       -       yes     yes
+        set finalizers        -       -       -       -       yes     -       -       -       yes     yes
+        set ownerReferences   -       -       -       -       yes     -       -       -       yes     yes
+        apply with force      -       -       -       -       yes     -       -       -       yes     yes
+        delete                -       -       -       -       refused yes     -       -       refused yes
+        deletecollection      -       -       -       -       -       -       -       -       refused yes
+        delete the CRD        -       -       -       -       -       -       -       -       refused yes
     """,
     "VCenter": """
-        create                -       -   -   -   yes     -       -   yes     yes
-        change spec           -       -   -   -   yes     -       -   yes     yes
-        write status          yes     -   -   -   -       -       -   yes     yes
-        set labels            -       -   -   -   yes     -       -   yes     yes
-        set annotations       -       -   -   -   yes     -       -   yes     yes
-        set finalizers        -       -   -   -   yes     -       -   yes     yes
-        set ownerReferences   -       -   -   -   yes     -       -   yes     yes
-        apply with force      -       -   -   -   yes     -       -   yes     yes
-        delete one never seen -       -   -   -   yes     yes     -   yes     yes
-        delete one that was seen - -   -   -   refused yes     -   refused yes
-        delete all that were seen - -   -   -   -       -       -   refused yes
-        delete the CRD        -       -   -   -   -       -       -   refused yes
+        create                -       -       -       -       yes     -       -       -       yes     yes
+        change spec           -       -       -       -       yes     -       -       -       yes     yes
+        write status          yes     -       -       -       -       -       -       -       yes     yes
+        set labels            -       -       -       -       yes     -       -       -       yes     yes
+        set annotations       -       -       -       -       yes     -       -       -       yes     yes
+        set finalizers        -       -       -       -       yes     -       -       -       yes     yes
+        set ownerReferences   -       -       -       -       yes     -       -       -       yes     yes
+        apply with force      -       -       -       -       yes     -       -       -       yes     yes
+        delete one never seen -       -       -       -       yes     yes     -       -       yes     yes
+        delete one that was seen -       -       -       -       refused yes     -       -       refused yes
+        delete all that were seen -       -       -       -       -       -       -       -       refused yes
+        delete the CRD        -       -       -       -       -       -       -       -       refused yes
     """,
     "Namespace (ledger)": """
-        delete                -       -   -   -   -       -       -   refused yes
-        take the label away   -       -   -   -   -       -       -   refused yes
-        set other labels      -       -   -   -   -       -       -   yes     yes
+        delete                -       -       -       -       -       -       -       -       refused yes
+        take the label away   -       -       -       -       -       -       -       -       refused yes
+        set other labels      -       -       -       -       -       -       -       -       yes     yes
     """,
 }
 

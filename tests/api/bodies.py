@@ -12,6 +12,7 @@ KINDS = {
     "ChangeRequest": "changerequests",
     "RequestDecision": "requestdecisions",
     "WorkEntry": "workentries",
+    "Statement": "statements",
     "VMClaim": "vmclaims",
     "CustomerContacts": "customercontacts",
     "Customer": "customers",
@@ -106,6 +107,32 @@ def reversal(entry: Object, performed_by: str, begin: str = "2026-01-05T10:00:00
             "reverses": {"name": meta["name"]},
         },
     )
+
+
+def statement(namespace: str, month: str = "2026-01", page: int = 1, **spec: Any) -> Object:
+    """Return a month of the namespace's customer in which no work was done; its only page unless told otherwise."""
+    nothing = {
+        "net": "0.00",
+        "vatPercent": "19",
+        "vat": "0.00",
+        "gross": "0.00",
+        "currency": "EUR",
+        "counted": "0s",
+    }
+    closed = {
+        "customerRef": {"name": namespace},
+        "month": month,
+        "timeZone": "Europe/Berlin",
+        "until": f"{month}-28T23:00:00Z",
+        "page": page,
+        "pages": page,
+        "recipient": {"customerNumber": "K-1", "displayName": "Kunde GmbH"},
+        "priceListRef": {"name": "standard"},
+        "totals": nothing,
+        "hash": "0" * 64,
+    }
+    name = f"{namespace}-{month}" + (f"-p{page}" if page > 1 else "")
+    return custom("Statement", name, namespace, closed | spec)
 
 
 def claim(name: str, namespace: str) -> Object:

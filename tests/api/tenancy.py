@@ -9,7 +9,7 @@ from tests.api.server import Client, assert_done
 
 OPERATOR = "system:serviceaccount:managedvm-system:managedvm-operator"
 PER_NAMESPACE = ("customer", "requester")
-FOR_ALL = ("provider", "technician", "archiver", "auditor")
+FOR_ALL = ("provider", "technician", "archiver", "accountant", "auditor")
 _EVERY_VERB = ["get", "list", "watch", "create", "update", "patch", "delete", "deletecollection"]
 
 
@@ -54,6 +54,11 @@ class Tenant:
         return self.client("archiver")
 
     @property
+    def accountant(self) -> Client:
+        """Who closes months."""
+        return self.client("accountant")
+
+    @property
     def operator(self) -> Client:
         """Our operator."""
         return self.client("operator")
@@ -91,7 +96,14 @@ def clear(tenant: Tenant) -> None:
     admin, here = tenant.admin, {"namespace": tenant.namespace}
     for vm in admin.list({"kind": "ManagedVM", "metadata": here}):
         admin.patch({"kind": "ManagedVM", **vm}, {"spec": {"deletionProtection": False}})
-    for kind in ("ManagedVM", "ChangeRequest", "RequestDecision", "WorkEntry", "CustomerContacts"):
+    for kind in (
+        "ManagedVM",
+        "ChangeRequest",
+        "RequestDecision",
+        "WorkEntry",
+        "Statement",
+        "CustomerContacts",
+    ):
         assert_done(admin.delete_all({"kind": kind, "metadata": here}))
     for body in (*_rights(tenant), customer(tenant.namespace), namespace(tenant.namespace)):
         assert_done(admin.delete(body))

@@ -10,7 +10,7 @@ from tests.api.bodies import KINDS
 
 PAGE = Path(__file__).parents[2] / "docs" / "authority.md"
 CELLS = table()
-NAMESPACED = {"ManagedVM", "ChangeRequest", "RequestDecision", "WorkEntry", "CustomerContacts"}
+NAMESPACED = {"ManagedVM", "ChangeRequest", "RequestDecision", "WorkEntry", "Statement", "CustomerContacts"}
 
 
 def test_the_page_says_what_the_table_says():
@@ -34,7 +34,7 @@ def attempt(tenant, name, kind, identity):
 def _remove(admin, body):
     if body["kind"] == "ManagedVM":
         admin.patch(body, {"spec": {"deletionProtection": False}})
-    if body["kind"] not in {"ChangeRequest", "RequestDecision", "WorkEntry", "Namespace"}:
+    if body["kind"] not in {"ChangeRequest", "RequestDecision", "WorkEntry", "Statement", "Namespace"}:
         admin.patch(body, {"metadata": {"finalizers": []}})
     admin.delete(body)
 

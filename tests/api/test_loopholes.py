@@ -8,7 +8,7 @@ from tests.api.tenancy import OPERATOR
 
 pytestmark = pytest.mark.lab
 
-ROLES = ("operator", "customer", "requester", "technician", "provider", "archiver", "auditor")
+ROLES = ("operator", "customer", "requester", "technician", "provider", "archiver", "accountant", "auditor")
 
 
 @pytest.mark.parametrize("subresource", ["/scale", "/order", "/spec", "/metadata", "/finalizers"])
@@ -182,12 +182,18 @@ def test_each_of_our_own_verbs_is_held_by_the_roles_it_is_meant_for(tenant):
         ("update", "managedvms", "order"),
         ("attest", "changerequests", ""),
         ("prune", "workentries", ""),
+        ("close", "customers", ""),
     ]
     holders = {
         verb: {role for role in ROLES if _allowed(tenant, role, verb, resource, subresource)}
         for verb, resource, subresource in asked
     }
-    assert holders == {"update": {"provider"}, "attest": {"provider", "technician"}, "prune": {"archiver"}}
+    assert holders == {
+        "update": {"provider"},
+        "attest": {"provider", "technician"},
+        "prune": {"archiver"},
+        "close": {"accountant"},
+    }
 
 
 def _allowed(tenant, role, verb, resource, subresource):

@@ -8,6 +8,7 @@ from managedvm.api.managedvm import ManagedVM
 from managedvm.api.pricelist import PriceList
 from managedvm.api.requestdecision import RequestDecision
 from managedvm.api.servicelevel import ServiceLevel
+from managedvm.api.statement import Statement
 from managedvm.api.vcenter import VCenter
 from managedvm.api.vmclaim import VMClaim
 from managedvm.api.workentry import WorkEntry
@@ -23,4 +24,8 @@ KINDS: tuple[type[Resource], ...] = (
     ChangeRequest,
     RequestDecision,
     WorkEntry,
+    Statement,
 )
+
+UNWATCHED = frozenset({Statement.KIND.kind})
+"""What the operator does not watch: closed months are large, and nothing that it does follows from them."""

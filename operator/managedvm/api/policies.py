@@ -23,6 +23,7 @@ REQUIRED_BINDINGS: dict[str, frozenset[str]] = {
             "managedvm-records",
             "managedvm-releases",
             "managedvm-requests",
+            "managedvm-statements",
             "managedvm-vcenters",
             "managedvm-work",
             "managedvm-work-status",

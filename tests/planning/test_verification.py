@@ -1,0 +1,157 @@
+"""Nobody changes the ledger quietly: every tampering in the list is found and named, and nothing else is."""
+
+from dataclasses import replace
+
+import pytest
+
+from managedvm.api.changerequest import RequestState
+from managedvm.planning import statement
+from managedvm.planning.ledger import RecordKey, digest
+from managedvm.planning.statement import next_page
+from managedvm.planning.verification import Fault, Ledger, verify
+from tests.bookkeeping import books, close, end_of, ledger, request, reversal, work, written
+from tests.tampering import (
+    NOVEMBER,
+    OCTOBER,
+    PAGE_2,
+    TAMPERINGS,
+    WORK,
+    missing,
+    new_digest,
+    page,
+    put,
+    record,
+    said,
+    without,
+)
+
+CLOSED = end_of("2026-12")
+
+
+@pytest.fixture(scope="module")
+def known():
+    """Three closed months, the first one of two pages; with a counter-entry, included work and a request without work."""
+    october = [work(f"work-{number:03}", f"2026-10-06T{number:02}:30") for number in range(6)]
+    november = work("work-nov", "2026-11-03T09:00", on="chg-2")
+    second = request("chg-2", asked="2026-11-03T08:00", kind="FaultReport", requestedBy="b@x")
+    free = work("free", "2026-11-04T09:00", on="chg-2", charge={"billing": "Included", "clause": "4.1"})
+    quiet = request("quiet", asked="2026-11-05T08:00")
+    back = reversal(november, "2026-12-02T10:00")
+    found = books(request(asked="2026-10-01T00:00"), second, quiet, *october, november, free, back)
+    with pytest.MonkeyPatch.context() as small:
+        small.setattr(statement, "LINES_PER_PAGE", 5)
+        for month in ("2026-10", "2026-11", "2026-12"):
+            found = close(found, month)
+    return found
+
+
+@pytest.fixture
+def whole(known):
+    return ledger(known)
+
+
+def test_a_ledger_that_nobody_touched_gives_no_word(whole):
+    assert verify(whole, closed_until=CLOSED) == ()
+
+
+@pytest.mark.parametrize("tampering", TAMPERINGS)
+def test_a_tampering_is_found_and_named(whole, tampering):
+    change, fault, where = TAMPERINGS[tampering]
+
+    found = verify(change(whole), closed_until=CLOSED)
+
+    assert [d for d in found if d.fault is fault and where in f"{d.where} {d.text}"], found
+
+
+def test_who_rewrites_everything_is_found_by_the_hash_on_a_document(whole):
+    forged_work = record(whole, WORK, performed_by="x@x")
+    lines = tuple(
+        one.model_copy(update={"performed_by": "x@x"}) if one.work_entry_ref.name == "work-nov" else one
+        for one in page(whole, NOVEMBER).spec.lines
+    )
+    all_of_it = new_digest(put(forged_work, said(whole, NOVEMBER, lines=lines)), WORK, NOVEMBER)
+
+    assert verify(all_of_it, closed_until=CLOSED) == ()
+    handed_out = page(whole, NOVEMBER).spec.hash
+    (found,) = verify(all_of_it, closed_until=CLOSED, hashes=[handed_out])
+    assert (found.fault, found.where) == (Fault.EDITED, handed_out)
+    assert verify(whole, closed_until=CLOSED, hashes=[handed_out]) == ()
+
+
+def test_who_rewrites_everything_is_found_by_the_archive(whole):
+    forged_work = new_digest(record(whole, WORK, activity="Nothing."), WORK, NOVEMBER)
+
+    found = verify(forged_work, whole, closed_until=CLOSED)
+
+    assert {d.where for d in found if d.fault is Fault.INSERTED} >= {NOVEMBER}
+
+
+def pruned(of, month):
+    gone = {r.name for p in of.pages if p.spec.month == month for r in p.spec.records}
+    return missing(of, *(key for key in of.records if key.name in gone))
+
+
+def test_a_pruned_month_is_verified_with_its_archive(whole):
+    assert verify(pruned(whole, "2026-11"), whole, closed_until=CLOSED) == ()
+
+
+def test_statements_that_were_pruned_too_are_taken_from_the_archive(whole):
+    left = without(pruned(whole, "2026-10"), OCTOBER, PAGE_2)
+
+    assert verify(left, whole, closed_until=CLOSED) == ()
+
+
+def test_without_the_archive_it_is_said_which_months_records_are_not_there(whole):
+    found = verify(pruned(whole, "2026-10"), closed_until=CLOSED)
+
+    assert [(d.fault, d.where) for d in found] == [(Fault.DELETED, "2026-10")]
+    assert "none of its 7 records is there: give the archive" in found[0].text
+
+
+def test_an_archive_that_was_edited_is_found(whole):
+    edited = record(whole, WORK, activity="Nothing.")
+
+    found = verify(pruned(whole, "2026-11"), edited, closed_until=CLOSED)
+
+    assert (found[0].fault, found[0].where) == (Fault.EDITED, "WorkEntry kunde-a/work-nov")
+    assert "in the archive" in found[0].text
+
+
+def test_late_work_of_the_operator_waits_for_the_next_statement_and_is_no_forgery(whole):
+    late = work("late", "2026-11-10T09:00", recorded="2027-01-01T06:00", by="operator")
+    more = {**whole.records, RecordKey("WorkEntry", "kunde-a", "late"): late}
+
+    assert verify(replace(whole, records=more), closed_until=CLOSED) == ()
+
+
+def test_work_that_was_pending_is_not_left_out():
+    waiting = work("double", accepted=False)
+    known = close(books(waiting), "2026-10")
+    accepted = replace(known, work=(work("double"),))
+
+    assert verify(ledger(accepted), closed_until=end_of("2026-10")) == ()
+
+
+def test_a_close_that_was_interrupted_is_told():
+    known = books(work("first"), work("second", "2026-10-07T09:00"))
+    with pytest.MonkeyPatch.context() as small:
+        small.setattr(statement, "LINES_PER_PAGE", 1)
+        known = replace(known, pages=(written(next_page(known, "2026-10")),))
+
+    (found,) = verify(ledger(known), closed_until=end_of("2026-10"))
+
+    assert (found.fault, found.where) == (Fault.INCOMPLETE, OCTOBER)
+    assert "close the month again" in found.text
+
+
+def test_nothing_closed_is_nothing_to_find():
+    assert verify(Ledger()) == ()
+
+
+def test_the_digest_of_a_record_does_not_change_with_how_far_it_got():
+    before = request()
+    after = before.model_copy(
+        update={"status": before.status.model_copy(update={"state": RequestState.WITHDRAWN})}
+    )
+
+    assert digest(before) == digest(after)
