@@ -23,6 +23,7 @@ from lab.polling import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
     from pathlib import Path
 
     from lab.facts import Lab
@@ -43,6 +44,8 @@ class Operator:
     health_port: int
     settings: Mapping[str, str] = field(default_factory=dict)
     """More variables of its environment."""
+    begin: datetime | None = None
+    """When its clock begins, for one that lives on another day; its processes all begin then."""
 
     @property
     def log(self) -> Path:
@@ -71,7 +74,8 @@ class Operator:
             LabError: it ended, or is not healthy in time; the end of its log is in the message.
         """
         if not self.alive:
-            argv = (sys.executable, "-m", "managedvm", "run")
+            elsewhen = ("lab.elsewhen", self.begin.isoformat()) if self.begin else ("managedvm",)
+            argv = (sys.executable, "-m", *elsewhen, "run")
             processes.start(argv, env=self.environment(), log=self.log, pid_file=self.lab.pid_file(self.name))
 
         def healthy_or_died() -> bool:
@@ -110,18 +114,24 @@ class Operator:
             "KUBECONFIG": str(self.kubeconfig),
             "MANAGEDVM_HEALTH_PORT": str(self.health_port),
             "MANAGEDVM_NAMESPACE": NAMESPACE,
-            "PYTHONPATH": str(ROOT / "operator"),
+            "PYTHONPATH": os.pathsep.join([str(ROOT / "operator"), *([str(ROOT)] if self.begin else [])]),
             "POD_NAME": self.name,
         }
         return {**inherited, **own, **self.settings}
 
 
 def replica(
-    lab: Lab, number: int = 1, settings: Mapping[str, str] | None = None, *, through: str | None = None
+    lab: Lab,
+    number: int = 1,
+    settings: Mapping[str, str] | None = None,
+    *,
+    through: str | None = None,
+    begin: datetime | None = None,
 ) -> Operator:
     """Return the operator's replica `number`, not started, with a token of its own for a day.
 
-    `through` is the URL at which it finds the API server, for one that stands behind a proxy.
+    `through` is the URL at which it finds the API server, for one that stands behind a proxy; `begin` is the instant
+    at which its clock begins, for one that lives on another day.
 
     Raises:
         KubectlError: the product is not installed: there is no such service account.
@@ -131,7 +141,7 @@ def replica(
     path = lab.directory / f"{name}.kubeconfig"
     cluster = current_cluster(lab.kubeconfig) | ({"server": through} if through else {})
     write_private(path, with_token(cluster, token, user=ACCOUNT).encode())
-    return Operator(lab, name, path, _health_port(lab, name), settings or {})
+    return Operator(lab, name, path, _health_port(lab, name), settings or {}, begin)
 
 
 def _health_port(lab: Lab, name: str) -> int:

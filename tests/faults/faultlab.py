@@ -62,11 +62,12 @@ class FaultLab:
     doors: dict[int, Door] = field(default_factory=dict)
     made: Counter[str] = field(default_factory=Counter)
 
-    def replica(self, number: int, **settings: str) -> operator.Operator:
+    def replica(self, number: int, begin: datetime | None = None, **settings: str) -> operator.Operator:
         """Return a replica that finds the world through the proxy; its door is `doors[number]`."""
         if number not in self.doors:
             self.doors[number] = self.proxy.to_api_server(f"replica-{number}")
-        return operator.replica(self.lab, number, _PATIENCE | settings, through=self.doors[number].url)
+        door = self.doors[number].url
+        return operator.replica(self.lab, number, _PATIENCE | settings, through=door, begin=begin)
 
     def make_vm(self, story: str, **entry: Any) -> str:
         """Create a VM that can take everything while it runs, but for what `entry` says; return its name."""
