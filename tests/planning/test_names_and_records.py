@@ -15,9 +15,10 @@ from managedvm.api.changerequest import (
 from managedvm.api.managedvm import Change
 from managedvm.api.pricelist import AutomatedWork
 from managedvm.api.workentry import WorkEntry
+from managedvm.planning.charges import automated_charge
 from managedvm.planning.claims import plan as plan_claim
 from managedvm.planning.names import change_request_name, claim_name, work_entry_name
-from managedvm.planning.records import advanced, assess, automated_charge, change_request, work_entry
+from managedvm.planning.records import advanced, assess, change_request, work_entry
 from tests.factories import (
     NOW,
     REQUESTER,

@@ -17,12 +17,13 @@ from managedvm.planning.case import (
     standing_of_request,
     was_asked,
 )
+from managedvm.planning.charges import automated_charge
 from managedvm.planning.clauses import Clause
 from managedvm.planning.findings import Aspect, Finding, Reason, fails, holds
 from managedvm.planning.money import NoRateError, PriceBook
 from managedvm.planning.observed import TaskFacts, TaskState, Unknown
 from managedvm.planning.plan import Part, earliest
-from managedvm.planning.records import advanced, automated_charge, work_entry
+from managedvm.planning.records import advanced, work_entry
 from managedvm.planning.standing import Standing
 from managedvm.planning.targets import found_value, note_key
 

@@ -11,6 +11,7 @@ from managedvm.api.changerequest import ChangeRequest, RequestedChange, RequestS
 from managedvm.api.managedvm import VMOrigin
 from managedvm.planning.actions import RecordRequest
 from managedvm.planning.case import Case, Job, advance, asked, recorded, standing_of, standing_of_request
+from managedvm.planning.charges import automated_charge
 from managedvm.planning.clauses import Clause
 from managedvm.planning.completion import complete, frozen, has_taken_effect, next_price, refuse, withdraw
 from managedvm.planning.decisions import told, with_void
@@ -19,7 +20,7 @@ from managedvm.planning.money import NoRateError
 from managedvm.planning.names import change_request_name
 from managedvm.planning.observed import Unknown
 from managedvm.planning.plan import Part
-from managedvm.planning.records import advanced, automated_charge, change_request
+from managedvm.planning.records import advanced, change_request
 from managedvm.planning.standing import way_out
 from managedvm.planning.targets import Target, Unit
 

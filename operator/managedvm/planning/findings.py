@@ -33,6 +33,7 @@ class Aspect(StrEnum):
     CONNECTED = "Connected"
     CLUSTERS_CONFIGURED = "ClustersConfigured"
     SUCCEEDED = "Succeeded"
+    ACCEPTED = "Accepted"
     REACTED_IN_TIME = "ReactedInTime"
 
 
@@ -251,6 +252,26 @@ class Reason(Enum):
         Effect.NONE,
         "The VM has the wanted value by somebody else's hand; not billed.",
     )
+    WORK_ACCEPTED = ("WorkAccepted", Effect.NONE, "The work is accepted, and its price stands.")
+    WORK_PENDING = (
+        "WorkPending",
+        Effect.RECONCILING,
+        "Whether the work is accepted depends on a record that is decided first.",
+    )
+    OVERLAP = (
+        "Overlap",
+        Effect.STALLED,
+        "The person has recorded other work at the same time; this entry is not billed.",
+    )
+    UNKNOWN_RECORD = ("UnknownRecord", Effect.STALLED, "The record that the entry names is not there.")
+    FOREIGN_RECORD = ("ForeignRecord", Effect.STALLED, "A counter-entry names a record of another request.")
+    FUTURE_WORK = ("FutureWork", Effect.STALLED, "The work ends after it was recorded.")
+    NOT_ORDERED = (
+        "NotOrdered",
+        Effect.STALLED,
+        "The request was refused, or had ended before the work began.",
+    )
+    TAKEN_BACK = ("TakenBack", Effect.NONE, "A counter-entry takes the work back; it is not billed.")
     CONNECTED = ("Connected", Effect.NONE, "The vCenter is connected and its inventory complete.")
     CONNECTING = (
         "Connecting",

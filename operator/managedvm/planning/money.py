@@ -11,12 +11,15 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Final
 
-from managedvm.api.pricelist import AutomatedWork
+from managedvm.api.pricelist import AutomatedWork, PriceList
+from managedvm.planning.surcharges import Stretch, Surcharge, stretches
 from managedvm.planning.wallclock import as_utc
 
 _NOTHING: Final = timedelta()
 _HOUR: Final = timedelta(hours=1)
 _INSTANT: Final = timedelta(microseconds=1)
+_WHOLE: Final = 100_00
+"""A hundred percent in hundredths of a percent."""
 
 
 class NoRateError(LookupError):
@@ -70,6 +73,7 @@ class PriceBook:
     rates: tuple[Rate, ...]
     automated_work: AutomatedWork
     minor_digits: int = 2
+    surcharges: tuple[Surcharge, ...] = ()
 
     def __post_init__(self) -> None:
         for earlier, later in pairwise(self.rates):
@@ -78,6 +82,21 @@ class PriceBook:
                     f"price list {self.name}: the rate of {later.valid_from.isoformat()} "
                     f"does not come after the one of {earlier.valid_from.isoformat()}"
                 )
+
+    @classmethod
+    def of(cls, prices: PriceList) -> "PriceBook":
+        """Return the book of a price list."""
+        spec = prices.spec
+        rates = (
+            Rate(rate.from_, parse_minor(rate.hourly), rate.increment, rate.minimum) for rate in spec.rates
+        )
+        return cls(
+            name=prices.metadata.name,
+            currency=spec.currency,
+            rates=tuple(sorted(rates, key=lambda rate: rate.valid_from)),
+            automated_work=spec.automated_work,
+            surcharges=tuple(Surcharge.of(one, spec.time_zone) for one in spec.surcharges),
+        )
 
     def rates_between(self, begin: datetime, end: datetime) -> tuple[Rate, ...]:
         """Return the rate valid at ``begin`` and those that begin later and before ``end``.
@@ -94,9 +113,10 @@ class PriceBook:
 
 @dataclass(frozen=True, slots=True)
 class ChargeLine:
-    """Work at one rate: from ``begin`` to ``end``, of which ``counted`` is charged, at ``hourly`` minor units.
+    """Work at one rate and one surcharge or none: from ``begin`` to ``end``, of which ``counted`` is charged.
 
-    ``counted`` differs from the time worked in the last line of a charge only, by what rounding added.
+    ``hourly`` is the rate in minor units without the surcharge. ``counted`` differs from the time worked in the last line
+    of a charge only, by what rounding added.
     """
 
     begin: datetime
@@ -105,6 +125,7 @@ class ChargeLine:
     hourly: int
     amount: int
     rate_valid_from: datetime
+    surcharge: Surcharge | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,30 +153,21 @@ class Charge:
 def charge(book: PriceBook, begin: datetime, end: datetime) -> Charge:
     """Return what a person's work from ``begin`` to ``end`` costs.
 
-    Work over a change of the rate is one line for each rate, split at the very instant. Increment and minimum are
-    those valid when the work began, and they round the whole entry up once; what rounding adds belongs to the last
-    line, since it is the rest of the increment that was running when the work ended.
+    Work over a change of the rate or of the surcharge is one line for each, split at the very instant. Increment and
+    minimum are those valid when the work began, and they round the whole entry up once; what rounding adds belongs to the
+    last line, since it is the rest of the increment that was running when the work ended.
 
     Raises:
         NoRateError: no rate was valid when the work began.
         ValueError: ``end`` is before ``begin``, or a time is naive.
     """
-    begin, end = as_utc(begin), as_utc(end)
-    if end < begin:
-        raise ValueError(f"work that began at {begin.isoformat()} cannot have ended at {end.isoformat()}")
-    rates = book.rates_between(begin, end)
-    added = rates[0].counted(end - begin) - (end - begin)
-    edges = (begin, *(rate.valid_from for rate in rates[1:]), end)
-    lines = []
-    for rate, (line_begin, line_end) in zip(rates, pairwise(edges), strict=True):
-        counted = line_end - line_begin + (added if line_end == end else _NOTHING)
-        amount = _price(rate.hourly, counted)
-        lines.append(ChargeLine(line_begin, line_end, counted, rate.hourly, amount, rate.valid_from))
-    return Charge(tuple(lines), book.currency)
+    return _charge(book, begin, end, book.surcharges)
 
 
 def automated_charge(book: PriceBook, begin: datetime, end: datetime) -> Charge:
-    """Return what work done by the operator itself costs: nothing, or as much as a person's.
+    """Return what work done by the operator itself costs: nothing, or as much as a person's without any surcharge.
+
+    A surcharge pays people for hours at which they would rather not work; the operator chooses nights on purpose.
 
     Raises:
         NoRateError: automated work is charged, and no rate was valid when it began.
@@ -163,7 +175,7 @@ def automated_charge(book: PriceBook, begin: datetime, end: datetime) -> Charge:
     """
     if book.automated_work is AutomatedWork.FREE:
         return Charge((), book.currency, f"automated work is free by price list {book.name}")
-    return charge(book, begin, end)
+    return _charge(book, begin, end, ())
 
 
 def format_minor(amount: int, digits: int = 2) -> str:
@@ -189,7 +201,32 @@ def parse_minor(text: str, digits: int = 2) -> int:
     return -amount if sign else amount
 
 
-def _price(hourly: int, counted: timedelta) -> int:
-    """Return the price of the time in minor units, a half rounded up; both factors are whole numbers, so it is exact."""
-    parts, hour = hourly * (counted // _INSTANT), _HOUR // _INSTANT
-    return (2 * parts + hour) // (2 * hour)
+def _charge(book: PriceBook, begin: datetime, end: datetime, surcharges: tuple[Surcharge, ...]) -> Charge:
+    begin, end = as_utc(begin), as_utc(end)
+    if end < begin:
+        raise ValueError(f"work that began at {begin.isoformat()} cannot have ended at {end.isoformat()}")
+    rates = book.rates_between(begin, end)
+    added = rates[0].counted(end - begin) - (end - begin)
+    edges = (begin, *(rate.valid_from for rate in rates[1:]), end)
+    parts = [
+        (rate, stretch)
+        for rate, span in zip(rates, pairwise(edges), strict=True)
+        for stretch in stretches(surcharges, *span)
+    ]
+    lines = [_line(rate, stretch, _NOTHING) for rate, stretch in parts[:-1]]
+    return Charge((*lines, _line(*parts[-1], added)), book.currency)
+
+
+def _line(rate: Rate, stretch: Stretch, added: timedelta) -> ChargeLine:
+    counted = stretch.end - stretch.begin + added
+    amount = _price(rate.hourly, counted, stretch.surcharge.hundredths if stretch.surcharge else 0)
+    return ChargeLine(
+        stretch.begin, stretch.end, counted, rate.hourly, amount, rate.valid_from, stretch.surcharge
+    )
+
+
+def _price(hourly: int, counted: timedelta, hundredths: int) -> int:
+    """Return the price of the time in minor units, a half rounded up; all factors are whole numbers, so it is exact."""
+    parts = hourly * (_WHOLE + hundredths) * (counted // _INSTANT)
+    whole = _WHOLE * (_HOUR // _INSTANT)
+    return (2 * parts + whole) // (2 * whole)

@@ -6,7 +6,6 @@ from typing import Any
 from managedvm.api.base import API_VERSION, APPLIED_BY, LocalReference
 from managedvm.api.changerequest import (
     Assessment,
-    Billing,
     ChangeRequest,
     ChangeRequestSpec,
     ChangeRequestStatus,
@@ -19,9 +18,8 @@ from managedvm.api.changerequest import (
 )
 from managedvm.api.managedvm import Change, ManagedVM
 from managedvm.api.requestdecision import RequestDecisionSpec
-from managedvm.api.workentry import Charge, ChargeLine, Evidence, WorkEntrySpec
-from managedvm.planning import assessment, money
-from managedvm.planning.clauses import Clause
+from managedvm.api.workentry import Charge, Evidence, WorkEntrySpec
+from managedvm.planning import assessment
 from managedvm.planning.names import decision_name, work_entry_name
 from managedvm.planning.observed import TaskFacts
 
@@ -83,38 +81,6 @@ def assess(kind: RequestKind, now: datetime) -> Assessment:
     return Assessment(
         clause=verdict.clause.number, billing=verdict.billing, reason=verdict.reason, assessed_at=now
     )
-
-
-def automated_charge(book: money.PriceBook, begin: datetime, end: datetime) -> Charge:
-    """Return what the operator's own work on a change costs. Raises money.NoRateError."""
-    cost = money.automated_charge(book, begin, end)
-    digits = book.minor_digits
-    lines = tuple(
-        ChargeLine(
-            begin=line.begin,
-            end=line.end,
-            counted=line.counted,
-            hourly_rate=money.format_minor(line.hourly, digits),
-            rate_from=line.rate_valid_from,
-            amount=money.format_minor(line.amount, digits),
-        )
-        for line in cost.lines
-    )
-    return Charge(
-        billing=Billing.EFFORT,
-        clause=Clause.CHANGE_BY_EFFORT.number,
-        counted=cost.counted,
-        amount=money.format_minor(cost.total, digits),
-        currency=cost.currency,
-        price_list_ref=LocalReference(name=book.name),
-        lines=lines,
-        explanation=cost.free_because or _explained(lines),
-    )
-
-
-def _explained(lines: tuple[ChargeLine, ...]) -> str:
-    parts = (f"{line.to_json()['counted']} at {line.hourly_rate} an hour is {line.amount}" for line in lines)
-    return f"{'; '.join(parts)}; the time is rounded up to whole increments, the rate is the one valid at the work"
 
 
 def advanced(request: ChangeRequestStatus, state: RequestState, **changes: Any) -> ChangeRequestStatus:

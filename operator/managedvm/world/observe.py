@@ -21,7 +21,7 @@ from managedvm.planning import managedvm, vcenter
 from managedvm.planning.entitlement import entitle
 from managedvm.planning.identity import Sight, sticky_identity
 from managedvm.planning.maintenance import maintenance_calendar
-from managedvm.planning.money import PriceBook, Rate, parse_minor
+from managedvm.planning.money import PriceBook
 from managedvm.planning.names import claim_name
 from managedvm.planning.observed import (
     RECONFIGURE,
@@ -326,18 +326,7 @@ class Observer:
 
     def _prices(self, customer: CustomerSpec | None) -> PriceBook | None:
         found = self._one(PriceList, customer.price_list_ref.name) if customer else None
-        if found is None:
-            return None
-        rates = (
-            Rate(rate.from_, parse_minor(rate.hourly), rate.increment, rate.minimum)
-            for rate in found.spec.rates
-        )
-        return PriceBook(
-            name=found.metadata.name,
-            currency=found.spec.currency,
-            rates=tuple(sorted(rates, key=lambda rate: rate.valid_from)),
-            automated_work=found.spec.automated_work,
-        )
+        return PriceBook.of(found) if found else None
 
     def _missing_policies(self) -> tuple[str, ...]:
         return tuple(
