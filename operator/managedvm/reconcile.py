@@ -4,6 +4,8 @@ Nothing waits here: what was started is seen again when it has changed. A pass t
 pass that its effect brings about does, unless the effect takes longer than `SETTLE`.
 """
 
+import asyncio
+from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -16,6 +18,7 @@ from managedvm.api.changerequest import ChangeRequest
 from managedvm.api.managedvm import ManagedVM, ManagedVMStatus
 from managedvm.api.vcenter import VCenter
 from managedvm.api.vmclaim import VMClaim
+from managedvm.api.workentry import WorkEntry
 from managedvm.engine.objects import ObjectKey
 from managedvm.engine.passes import Verdict
 from managedvm.engine.store import Store
@@ -27,17 +30,26 @@ from managedvm.errors import (
     TlsNotTrustedError,
     WaitingError,
 )
-from managedvm.planning import claims, managedvm, orphans, requests, vcenter
+from managedvm.planning import claims, managedvm, orphans, requests, vcenter, work
 from managedvm.planning.actions import EFFECTS, RECORDS, Action
 from managedvm.planning.findings import Aspect, Finding, Reason, fails
 from managedvm.planning.observed import ClusterFacts, Unknown
 from managedvm.planning.plan import earliest
 from managedvm.planning.wallclock import shown
-from managedvm.report import Notice, advanced_status, notices, repairs, reported, status_patch
+from managedvm.report import (
+    Notice,
+    advanced_status,
+    judged_status,
+    notices,
+    repairs,
+    reported,
+    status_patch,
+)
 from managedvm.world.apply import Hands, VSphere, apply
 from managedvm.world.kube import Kube
 from managedvm.world.observe import Observer
 from managedvm.world.unchanged import Unchanged
+from managedvm.world.work import is_settled
 
 SETTLE = timedelta(seconds=3)
 """How long an effect may take to be seen before its cause is reported and, where it is still missing, repeated."""
@@ -48,8 +60,10 @@ WAITING_IS_TOLD_AFTER = timedelta(minutes=1)
 LOOK_AGAIN = timedelta(seconds=15)
 """When a request is looked at again of which nobody can tell whether it has taken effect."""
 
-VM, VCENTER, REQUEST, CLAIM = (kind.KIND.kind for kind in (ManagedVM, VCenter, ChangeRequest, VMClaim))
-ACTING = (VM, VCENTER, REQUEST, CLAIM)
+VM, VCENTER, REQUEST, CLAIM, WORK = (
+    kind.KIND.kind for kind in (ManagedVM, VCenter, ChangeRequest, VMClaim, WorkEntry)
+)
+ACTING = (VM, VCENTER, REQUEST, CLAIM, WORK)
 """The kinds that have passes."""
 
 
@@ -107,7 +121,9 @@ class Reconciler:
             VCENTER: self._vcenter,
             REQUEST: self._request,
             CLAIM: self._claim,
+            WORK: self._work,
         }
+        self._judging: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def reconcile(self, key: ObjectKey) -> Verdict:
         """Bring one object one step nearer to what was agreed."""
@@ -204,6 +220,19 @@ class Reconciler:
         if action is not None:
             await apply((action,), self._hands(None, now))
         return Verdict()
+
+    async def _work(self, body: dict[str, Any], now: datetime) -> Verdict:
+        key = _key(body)
+        if is_settled(body):
+            self._teller.found(key, ())
+            return Verdict()
+        entry = WorkEntry.of(body)
+        # One entry of a person after the other: two that claim the same time must not both be accepted.
+        async with self._judging[entry.spec.performed_by.casefold()]:
+            judged = work.judge(entry, self._observer.work(entry), now)
+            self._teller.found(key, (judged.finding,) if judged.finding and judged.charge is None else ())
+            await self._write(body, entry.status, judged_status(entry.status, judged, now))
+        return Verdict(next_check=judged.next_check)
 
     async def _do(
         self, key: ObjectKey, actions: tuple[Action, ...], vsphere: VSphere | None, now: datetime

@@ -6,8 +6,10 @@ from datetime import datetime
 from typing import Any, Literal, TypeVar
 
 from managedvm.api.base import Condition, Status
+from managedvm.api.workentry import WorkEntryStatus
 from managedvm.planning.actions import AdvanceRequest
 from managedvm.planning.findings import Aspect, Effect, Finding, Reason, Truth
+from managedvm.planning.work import Judgement
 
 S = TypeVar("S", bound=Status)
 
@@ -49,6 +51,17 @@ def advanced_status(action: AdvanceRequest, now: datetime) -> dict[str, Any] | N
     conditions = tuple(_condition(text, action.before.conditions, 1, now) for text in texts)
     after = action.after.model_copy(update={"conditions": conditions, "observed_generation": 1})
     return status_patch(action.before, after)
+
+
+def judged_status(before: WorkEntryStatus, judged: Judgement, now: datetime) -> WorkEntryStatus:
+    """Return the status of a WorkEntry after it was judged; what cannot be told yet changes nothing."""
+    if judged.finding is None:
+        return before
+    text = _text(judged.finding.aspect.value, judged.finding.truth, judged.finding)
+    # The spec of a record never changes, so its generation is always the first.
+    conditions = (_condition(text, before.conditions, 1, now),)
+    changes = {"conditions": conditions, "charge": judged.charge, "observed_generation": 1}
+    return before.model_copy(update=changes)
 
 
 def status_patch(before: Status, after: Status) -> dict[str, Any] | None:

@@ -5,6 +5,7 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping
 from managedvm.engine.objects import Change, Object, ObjectKey, What
 from managedvm.engine.queue import Lane
 from managedvm.engine.store import Index, Store
+from managedvm.world.work import UNSETTLED, is_settled, person_days, rivals, state
 
 Wanted = Iterator[tuple[ObjectKey, Lane]]
 
@@ -14,6 +15,11 @@ _OF_ALL = frozenset(
     {"ServiceLevel", "ValidatingAdmissionPolicyBinding", "MutatingAdmissionPolicyBinding", "PriceList"}
 )
 """Kinds that any ManagedVM may depend on."""
+
+_OF_ALL_WORK = frozenset(
+    {"PriceList", "Customer", "ValidatingAdmissionPolicyBinding", "MutatingAdmissionPolicyBinding"}
+)
+"""Kinds that any WorkEntry may wait for."""
 
 
 def _vm_names(body: Object) -> Iterable[Hashable]:
@@ -43,7 +49,7 @@ INDEXES: Mapping[str, Mapping[str, Index]] = {
         "vm": lambda body: [(body["metadata"]["namespace"], body["spec"]["managedVMRef"]["name"])],
     },
     "RequestDecision": {"request": _request_named},
-    "WorkEntry": {"request": _request_named},
+    "WorkEntry": {"request": _request_named, "person": person_days, "state": state},
 }
 """The indexes of the store."""
 
@@ -51,6 +57,8 @@ INDEXES: Mapping[str, Mapping[str, Index]] = {
 def affected(change: Change, store: Store) -> Wanted:
     """Yield the passes that a change of an object asks for."""
     key, lane = change.key, _LANES.get(change.what, Lane.DRIFT)
+    if key.kind in _OF_ALL_WORK:
+        yield from ((_key(body), Lane.DRIFT) for body in store.by_index("WorkEntry", "state", UNSETTLED))
     match key.kind:
         case "ManagedVM":
             yield from _around_managed_vm(key, change.what, lane, store)
@@ -65,10 +73,7 @@ def affected(change: Change, store: Store) -> Wanted:
             yield from ((_key(body), lane) for body in bodies)
             yield from ((_key(body), lane) for body in store.in_namespace("ChangeRequest", namespace))
         case "ChangeRequest":
-            yield key, lane
-            request = store.get(*key)
-            if request is not None:
-                yield ObjectKey("ManagedVM", key.namespace, request["spec"]["managedVMRef"]["name"]), lane
+            yield from _around_request(key, lane, store)
         case "RequestDecision" | "WorkEntry":
             yield from _around_record(key, lane, store)
         case "VMClaim":
@@ -90,6 +95,8 @@ def _around_managed_vm(key: ObjectKey, what: What, lane: Lane, store: Store) -> 
 
 def _around_record(key: ObjectKey, lane: Lane, store: Store) -> Wanted:
     """Yield the request that was decided about or worked on, and for a decision the VM that may be waiting for it."""
+    if key.kind == "WorkEntry":
+        yield from _around_work(key, lane, store)
     record = store.get(*key)
     name = record["spec"]["changeRequestRef"]["name"] if record is not None else ""
     request = store.get("ChangeRequest", key.namespace, name)
@@ -98,6 +105,25 @@ def _around_record(key: ObjectKey, lane: Lane, store: Store) -> Wanted:
     yield ObjectKey("ChangeRequest", key.namespace, name), lane
     if key.kind == "RequestDecision":
         yield ObjectKey("ManagedVM", key.namespace, request["spec"]["managedVMRef"]["name"]), lane
+
+
+def _around_work(key: ObjectKey, lane: Lane, store: Store) -> Wanted:
+    """Yield an entry, and those that may be accepted now, or not any more: its counterpart, and others of its time."""
+    yield key, lane
+    entry = store.get(*key)
+    if entry is not None:
+        yield from ((_key(body), lane) for body in rivals(store, entry) if not is_settled(body))
+
+
+def _around_request(key: ObjectKey, lane: Lane, store: Store) -> Wanted:
+    """Yield a request, its VM, and the work that waits for what becomes of it."""
+    yield key, lane
+    request = store.get(*key)
+    if request is not None:
+        yield ObjectKey("ManagedVM", key.namespace, request["spec"]["managedVMRef"]["name"]), lane
+    for body in store.by_index("WorkEntry", "request", (key.namespace, key.name)):
+        if not is_settled(body):
+            yield _key(body), lane
 
 
 def _around_claim(key: ObjectKey, what: What, store: Store) -> Wanted:

@@ -15,6 +15,7 @@ from managedvm.api.pricelist import PriceList
 from managedvm.api.servicelevel import ServiceLevel, ServiceLevelSpec
 from managedvm.api.vcenter import VCenter
 from managedvm.api.vmclaim import VMClaim
+from managedvm.api.workentry import WorkEntry
 from managedvm.engine.store import Store
 from managedvm.errors import UnreachableError
 from managedvm.planning import managedvm, vcenter
@@ -32,7 +33,9 @@ from managedvm.planning.observed import (
     VirtualMachine,
 )
 from managedvm.planning.requestcase import ObservedRequest
+from managedvm.planning.work import ObservedWork
 from managedvm.world.records import decisions_about, decisions_about_open, work_on
+from managedvm.world.work import observed_work, request_of
 
 R = TypeVar("R", bound=Resource)
 
@@ -180,6 +183,14 @@ class Observer:
             decisions=decisions_about(self._store, request) if is_open else (),
             windows=maintenance_calendar(level.maintenance, vm.spec.maintenance) if vm and level else None,
         )
+
+    def work(self, entry: WorkEntry) -> ObservedWork:
+        """Read what decides about one WorkEntry of a person."""
+        namespace, request = entry.metadata.namespace, request_of(self._store, entry)
+        vm = self._store.get("ManagedVM", namespace, request.spec.managed_vm_ref.name) if request else None
+        party = self._customer(vm["spec"]["customerRef"]["name"]) if vm else self._customer_of(namespace)
+        missing = self._missing_policies()
+        return observed_work(self._store, entry, request, self._prices(party), missing)
 
     def claim_owner_exists(self, claim: VMClaim) -> bool:
         """Return whether the ManagedVM that holds the claim is there."""
