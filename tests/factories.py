@@ -23,6 +23,7 @@ from managedvm.api.requestdecision import RequestDecision
 from managedvm.api.servicelevel import ServiceLevel, ServiceLevelSpec
 from managedvm.api.vcenter import VCenter, VCenterSpec
 from managedvm.api.vmclaim import VMClaim
+from managedvm.api.workentry import WorkEntry
 from managedvm.planning.availability import promised
 from managedvm.planning.identity import Sight
 from managedvm.planning.managedvm import Observed
@@ -324,6 +325,46 @@ def request_decision(
         "creationTimestamp": made_at,
     }
     return RequestDecision.of({"metadata": meta, "spec": {**spec, "decidedAs": decided_as, "reason": reason}})
+
+
+def work_entry(
+    name: str = "work-1",
+    begin: str = "2026-11-23T09:00",
+    worked: float | None = 30,
+    *,
+    by: str = "t@provider.example",
+    of: str = "helpdesk-1",
+    namespace: str = "kunde-a",
+    recorded_at: datetime = NOW,
+    status: Mapping[str, Any] | None = None,
+    **spec: Any,
+) -> WorkEntry:
+    """Return half an hour of a person's work on the request `helpdesk-1`; keyword arguments are fields of its spec."""
+    meta = {
+        "name": name,
+        "namespace": namespace,
+        "uid": f"uid-{name}",
+        "resourceVersion": "5",
+        "creationTimestamp": recorded_at,
+    }
+    fields = {
+        "changeRequestRef": {"name": of},
+        "performedBy": by,
+        "begin": at(begin),
+        "minutes": worked,
+        "activity": "Looked at the log.",
+        **spec,
+    }
+    return WorkEntry.of({"metadata": meta, "spec": fields, "status": dict(status or {})})
+
+
+def counter_entry(to: WorkEntry, **more: Any) -> WorkEntry:
+    """Return the counter-entry that takes an entry back."""
+    meta = to.metadata
+    fields = {"of": to.spec.change_request_ref.name, "namespace": meta.namespace, **more}
+    return work_entry(
+        f"reversal-of-{meta.name}", "2026-11-23T11:00", None, reverses={"name": meta.name}, **fields
+    )
 
 
 def observed(facts: VirtualMachine | Unknown | None = None, **read: Any) -> Observed:

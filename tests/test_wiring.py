@@ -120,12 +120,77 @@ def test_an_outage_asks_for_the_vms_of_that_vcenter(store):
     assert dict(affected_by_vcenter(store, "berlin")) == {WEB: Lane.RESYNC}
 
 
-@pytest.mark.parametrize(("kind", "asked"), [("WorkEntry", {REQUEST}), ("RequestDecision", {REQUEST, WEB})])
-def test_a_record_about_a_request_asks_for_it(store, kind, asked):
-    record = body(kind, "r-1", "a", {"changeRequestRef": {"name": "op-x"}})
-    assert set(passes_after(store, record)) == asked
+def test_a_decision_about_a_request_asks_for_it_and_its_vm(store):
+    record = body("RequestDecision", "r-1", "a", {"changeRequestRef": {"name": "op-x"}})
+    assert set(passes_after(store, record)) == {REQUEST, WEB}
 
 
-def test_a_record_about_a_request_that_is_not_there_asks_for_nobody(store):
-    record = body("WorkEntry", "r-1", "a", {"changeRequestRef": {"name": "op-y"}})
+def test_a_decision_about_a_request_that_is_not_there_asks_for_nobody(store):
+    record = body("RequestDecision", "r-1", "a", {"changeRequestRef": {"name": "op-y"}})
     assert passes_after(store, record) == {}
+
+
+def work(name, namespace="a", *, of="op-x", by="t@x", begin="2026-01-05T09:00:00Z", **more):
+    spec = {"changeRequestRef": {"name": of}, "performedBy": by, "begin": begin, **more.pop("spec", {})}
+    times = {} if "reverses" in spec or "end" in spec else {"minutes": 30}
+    return body("WorkEntry", name, namespace, {**spec, **times}, **more)
+
+
+def entry(name, namespace="a"):
+    return ObjectKey("WorkEntry", namespace, name)
+
+
+PRICED = {"status": {"charge": {"amount": "30.00"}}}
+
+
+def test_work_asks_for_itself_and_its_request(store):
+    assert passes_after(store, work("w-1")) == {entry("w-1"): Lane.PERSON, REQUEST: Lane.PERSON}
+    assert set(passes_after(store, work("w-2", of="op-y", by="u@x"))) == {entry("w-2")}
+
+
+def test_work_asks_for_the_persons_other_work_of_that_day_in_any_namespace(store):
+    store.put(
+        work("early", "b", begin="2026-01-05T02:00:00+05:00", spec={"end": "2026-01-05T05:00:00+05:00"})
+    )
+    store.put(work("accepted", **PRICED))
+    store.put(work("tomorrow", begin="2026-01-06T00:00:00Z"))
+    store.put(work("somebody-else", by="u@x"))
+    store.put(work("op-1", by="operator"))
+    assert set(passes_after(store, work("w-1", by="T@x"))) == {entry("early", "b"), entry("w-1"), REQUEST}
+
+
+def test_a_counter_entry_asks_for_what_it_takes_back_and_what_that_was_in_the_way_of(store):
+    store.put(work("wrong"))
+    store.put(work("right", "b"))
+    counter = work("reversal-of-wrong", begin="2026-02-01T09:00:00Z", spec={"reverses": {"name": "wrong"}})
+    asked = set(passes_after(store, counter))
+    assert asked == {entry("reversal-of-wrong"), entry("wrong"), entry("right", "b"), REQUEST}
+
+
+def test_what_is_taken_back_asks_for_its_counter_entry(store):
+    store.put(work("reversal-of-wrong", spec={"reverses": {"name": "wrong"}}))
+    assert entry("reversal-of-wrong") in passes_after(store, work("wrong"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "namespace"),
+    [
+        ("ChangeRequest", "op-x", "a"),
+        ("PriceList", "standard", ""),
+        ("Customer", "ca", ""),
+        ("ValidatingAdmissionPolicyBinding", "managedvm-work", ""),
+    ],
+)
+def test_work_that_is_not_accepted_waits_for_what_it_is_judged_by(store, kind, name, namespace):
+    change = body(kind, name, namespace, {"managedVMRef": {"name": "web"}, "more": "news"})
+    store.put(work("waits"))
+    store.put(work("accepted", **PRICED))
+    store.put(work("op-x-work", by="operator", spec={"charge": {"amount": "30.00"}}))
+    asked = {key for key in passes_after(store, change) if key.kind == "WorkEntry"}
+    assert asked == {entry("waits")}
+
+
+def test_work_that_is_gone_asks_for_itself(store):
+    store.put(work("w-1"))
+    gone = store.drop("WorkEntry", "WorkEntry-a-w-1")
+    assert dict(affected(gone, store)) == {entry("w-1"): Lane.DRIFT}

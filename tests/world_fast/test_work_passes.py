@@ -1,0 +1,170 @@
+"""The passes of WorkEntries: written once, one entry of a person after the other, and nothing in a steady state."""
+
+import asyncio
+
+import pytest
+
+from managedvm.api.policies import REQUIRED_BINDINGS
+from managedvm.engine.objects import ObjectKey
+from managedvm.engine.store import Store
+from managedvm.reconcile import Reconciler
+from managedvm.wiring import INDEXES, affected
+from managedvm.world.observe import Observer
+from managedvm.world.unchanged import Unchanged
+from tests.api.bodies import change_request, customer, price_list, reversal, work_entry
+from tests.factories import NOW
+from tests.world_fast.fakes import FakeKube
+
+PERSON = "t@provider.example"
+RECORDED = "2026-11-23T11:59:00Z"
+
+
+class Stand:
+    """A store that sees every write at once, and all the passes that follow from it."""
+
+    def __init__(self):
+        self.store = Store(INDEXES)
+        self.kube = FakeKube()
+        self.told, self.counted, self.waiting, self.again = [], {}, [], {}
+        self.reconciler = Reconciler(
+            store=self.store,
+            observer=Observer(self.store, lambda _: None),
+            unchanged=Unchanged(self.store, lambda _: None),
+            kube=self.kube,
+            vsphere_of=lambda _: None,
+            teller=self,
+            clock=lambda: NOW,
+            changed=self.put,
+            wanted=self.waiting.append,
+        )
+        for kind, names in REQUIRED_BINDINGS.items():
+            for name in names:
+                self.put(self.kube._store({"kind": kind, "apiVersion": "v1", "metadata": {"name": name}}))
+        for body in (
+            customer("kunde-a", "kunde-a", "kunde-b"),
+            price_list("standard"),
+            asked("kunde-a"),
+            asked("kunde-b"),
+        ):
+            self.put(self.kube._store(body))
+
+    def put(self, body):
+        change = self.store.put(body)
+        if change is not None:
+            self.waiting += [key for key, _ in affected(change, self.store) if key.kind == "WorkEntry"]
+
+    def record(self, body, recorded_at=RECORDED):
+        body["metadata"]["creationTimestamp"] = recorded_at
+        self.put(self.kube._store(body))
+
+    async def settle(self):
+        """Run all passes that are asked for at once, until none is asked for."""
+        while self.waiting:
+            now, self.waiting[:] = list(dict.fromkeys(self.waiting)), []
+            verdicts = await asyncio.gather(*(self.reconciler.reconcile(key) for key in now))
+            self.again |= dict(zip(now, verdicts, strict=True))
+
+    async def tell(self, about, told):
+        self.told += [(about["metadata"]["name"], notice.reason) for notice in told]
+
+    def found(self, key, findings):
+        self.counted[key.name] = [finding.reason.word for finding in findings]
+
+    def status(self, name, namespace="kunde-a"):
+        status = self.kube.objects["WorkEntry", namespace, name].get("status", {})
+        said = [condition["reason"] for condition in status.get("conditions", [])]
+        return said, status.get("charge", {}).get("amount")
+
+
+def asked(namespace):
+    assessment = {"clause": "6.3", "billing": "Effort", "reason": "a change", "assessedAt": RECORDED}
+    return {
+        **change_request(namespace, "request", "a@x"),
+        "status": {"state": "Ordered", "assessment": assessment},
+    }
+
+
+def entry(name, namespace="kunde-a", **spec):
+    return work_entry(namespace, name, PERSON, **spec)
+
+
+@pytest.fixture
+def stand():
+    return Stand()
+
+
+async def test_work_is_accepted_with_one_write_and_never_written_again(stand):
+    stand.record(entry("w-1"))
+    await stand.settle()
+    assert stand.status("w-1") == (["WorkAccepted"], "30.00")
+    stand.waiting += [ObjectKey("WorkEntry", "kunde-a", "w-1")] * 3
+    await stand.settle()
+    assert stand.kube.calls == [("patch", "WorkEntry", "w-1")]
+    assert (stand.told, stand.counted["w-1"]) == ([], [])
+
+
+async def test_what_is_refused_is_written_once_told_once_and_counted(stand):
+    for namespace, name in (("kunde-a", "w-1"), ("kunde-b", "w-2")):
+        stand.record(entry(name, namespace))
+    await stand.settle()
+    assert stand.status("w-2", "kunde-b") == (["Overlap"], None)
+    for _ in range(3):
+        stand.put(stand.kube._store(price_list("another")))
+        await stand.settle()
+    assert stand.kube.calls == [("patch", "WorkEntry", "w-1"), ("patch", "WorkEntry", "w-2")]
+    assert (stand.told, stand.counted["w-2"]) == ([("w-2", "Overlap")], ["Overlap"])
+
+
+async def test_two_that_wait_for_the_same_are_not_both_accepted(stand):
+    stand.record(entry("w-0"))
+    await stand.settle()
+    for name in ("w-1", "w-2"):
+        stand.record(entry(name))
+        await stand.settle()
+    stand.record(reversal(entry("w-0"), PERSON))
+    await stand.settle()
+    states = sorted(stand.status(name)[0][0] for name in ("w-1", "w-2"))
+    assert states == ["Overlap", "WorkAccepted"]
+    assert stand.status("reversal-of-w-0") == (["WorkAccepted"], "-30.00")
+
+
+async def test_what_is_taken_back_before_it_was_accepted_comes_to_nothing(stand):
+    for body in (entry("w-0"), entry("w-1")):
+        stand.record(body)
+    await stand.settle()
+    stand.record(reversal(entry("w-1"), PERSON))
+    await stand.settle()
+    assert stand.status("w-1") == (["TakenBack"], None)
+    assert stand.status("reversal-of-w-1") == (["WorkAccepted"], "0.00")
+
+
+async def test_work_without_a_price_list_waits_for_it(stand):
+    stand.store.drop("PriceList", "uid-standard")
+    stand.record(entry("w-1"))
+    await stand.settle()
+    assert stand.status("w-1") == (["PriceUnknown"], None)
+    body = price_list("standard")
+    body["metadata"]["uid"] = "another"
+    stand.put(stand.kube._store(body))
+    await stand.settle()
+    assert stand.status("w-1") == (["WorkAccepted"], "30.00")
+
+
+async def test_the_operators_own_work_has_no_status(stand):
+    charge = {"billing": "Effort", "clause": "6.3", "counted": "15m", "amount": "30.00", "currency": "EUR"}
+    charge |= {"priceListRef": {"name": "standard"}, "explanation": "15m"}
+    stand.record(work_entry("kunde-a", "op-x-work", "operator", charge=charge))
+    await stand.settle()
+    assert stand.kube.calls == []
+
+
+async def test_work_that_comes_before_its_request_is_looked_at_again(stand):
+    stand.record(entry("w-1", changeRequestRef={"name": "late"}), f"{NOW:%Y-%m-%dT%H:%M:%SZ}")
+    await stand.settle()
+    assert stand.kube.calls == []
+    assert stand.again[ObjectKey("WorkEntry", "kunde-a", "w-1")].next_check > NOW
+    late = asked("kunde-a")
+    late["metadata"]["name"] = "late"
+    stand.put(stand.kube._store(late))
+    await stand.settle()
+    assert stand.status("w-1") == (["WorkAccepted"], "30.00")
