@@ -11,6 +11,7 @@ from typing import Any
 
 from managedvm.api.changerequest import ChangeRequest
 from managedvm.api.managedvm import ManagedVM
+from managedvm.api.requestdecision import RequestDecision
 from managedvm.planning.identity import Sight
 from managedvm.planning.managedvm import Observed
 from managedvm.planning.observed import (
@@ -42,6 +43,7 @@ from tests.factories import (
     order,
     price_book,
     rate,
+    request_decision,
     request_name,
     requester,
     slip,
@@ -227,13 +229,29 @@ def _observed(dice: Random) -> Observed:
     if _rarely(dice):
         notes[note_key("Memory")] = request_name("c-1", "Memory")
     facts = _facts(dice, notes)
-    found = observed(facts, requests=listed, task=_task(dice))
+    found = observed(facts, requests=listed, task=_task(dice), decisions=_decisions(dice, listed))
     strange = _disturbances(facts)
     for change in dice.sample(strange, dice.choices((0, 1, 2), (6, 3, 1))[0]):
         found = replace(found, **change)
     if found.own_claim is None and isinstance(found.sight, Sight):
-        # Without an identity there is only the path to look by.
-        found = replace(found, sight=replace(found.sight, by_uuid=found.sight.at_path))
+        # Without an identity there is only the path to look by, and what is found there is there.
+        at_path = found.sight.at_path
+        there = at_path if at_path is not None and at_path.path == PATH else None
+        found = replace(found, sight=replace(found.sight, by_uuid=there, at_path=there))
+    return found
+
+
+def _decisions(dice: Random, about: list[ChangeRequest]) -> dict[str, tuple[RequestDecision, ...]]:
+    """Return what people have decided about some of the requests, whether they may or not."""
+    people = (
+        ("Requester", REQUESTER),
+        ("Requester", "somebody@else.example"),
+        ("Staff", "t@provider.example"),
+    )
+    found = {}
+    for name in (r.metadata.name for r in about if _rarely(dice, 0.15)):
+        decision, (capacity, who) = dice.choice(("Release", "Release", "Withdraw")), dice.choice(people)
+        found[name] = (request_decision(decision, who, of=name, decided_as=capacity),)
     return found
 
 
