@@ -1,11 +1,15 @@
 """Clauses 3.2 to 6.5: which request is included and which is billed by effort, and what a cause makes of the work."""
 
+from itertools import takewhile
+from pathlib import Path
+
 import pytest
 
 from managedvm.api.changerequest import Billing, RequestKind
 from managedvm.api.workentry import Cause
 from managedvm.planning.assessment import assess, assess_work
 
+PAGE = Path(__file__).parents[2] / "docs" / "requests.md"
 INCLUDED, EFFORT = Billing.INCLUDED, Billing.EFFORT
 
 BY_KIND = {
@@ -95,3 +99,21 @@ def test_every_verdict_says_why_in_a_sentence_that_fits_the_record(kind, cause):
 def test_no_result_of_an_update_claims_compatibility():
     for kind in (RequestKind.UPDATE_ORDER, RequestKind.UPDATE_APPOINTMENT):
         assert "not checked" in assess(kind).reason
+
+
+def rows(heading):
+    """Return the table of the page that begins with this heading, its rows as cells."""
+    lines = PAGE.read_text().partition(f"| {heading} | clause | billing |")[2].splitlines()[2:]
+    table = takewhile(lambda line: line.startswith("|"), lines)
+    return [[cell.strip(" `") for cell in line.strip("|").split("|")] for line in table]
+
+
+def test_the_page_says_of_each_kind_what_the_table_says():
+    wanted = [[kind.value, assess(kind).clause.number, assess(kind).billing.value] for kind in RequestKind]
+    assert rows("kind") == wanted
+
+
+def test_the_page_says_of_each_cause_what_the_table_makes_of_it():
+    work = {cause: assess_work(RequestKind.CONFIGURATION_CHANGE, cause) for cause in Cause}
+    wanted = [[cause.value, verdict.clause.number, verdict.billing.value] for cause, verdict in work.items()]
+    assert [row[:3] for row in rows("cause")] == wanted

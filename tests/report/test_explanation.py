@@ -2,6 +2,7 @@
 
 import pytest
 
+from managedvm.api.base import APPLIED_BY
 from managedvm.planning.explanation import Topic, explain, explain_request
 from managedvm.planning.findings import Aspect, Reason, fails, holds
 from managedvm.report import reported
@@ -64,7 +65,7 @@ def test_a_request_tells_who_could_order_who_released_it_and_who_decided_what():
     release = request_decision("Release", "chef@x")
     found = told(asked(authority=ASKED, release=RELEASED), release)
     assert found["Authority"].text == (
-        f"{STRANGER} may not order: not on the list, decided at 2026-11-23T12:00:00Z"
+        "May not be worked on: not on the list, decided at 2026-11-23T12:00:00Z"
     )
     assert found["Release"].text == "Released by chef@x at 2026-11-23T12:00:00Z: agreed"
     assert "Release by chef@x as Requester" in found[release.metadata.name].text
@@ -75,7 +76,8 @@ def test_the_entry_by_which_somebody_could_order_is_named():
     entry = {"email": STRANGER, "from": "2026-01-01T00:00:00Z"}
     found = told(asked(authority={**ASKED, "mayProceed": True, "entry": entry}))
     assert (
-        f"may order: not on the list (entry {STRANGER} from 2026-01-01T00:00:00Z)" in found["Authority"].text
+        f"May be worked on: not on the list (entry {STRANGER} from 2026-01-01T00:00:00Z)"
+        in found["Authority"].text
     )
 
 
@@ -97,3 +99,11 @@ def test_what_was_decided_stands_in_the_explanation_of_the_vm_too():
     found = explain(managed_vm(), [request], (), [request_decision("Withdraw", STRANGER)])
     decided = [s for s in found if s.topic is Topic.DECIDED]
     assert [s.about for s in decided] == ["helpdesk-1 Authority", "helpdesk-1"]
+
+
+def test_who_entered_a_record_for_somebody_else_is_named():
+    release = request_decision("Release", "chef@x")
+    noted = release.metadata.model_copy(update={"annotations": {APPLIED_BY: "t.technik@provider.example"}})
+    entered = release.model_copy(update={"metadata": noted})
+    found = told(asked(), entered)[release.metadata.name].text
+    assert found.startswith("Release by chef@x (entered by t.technik@provider.example) as Requester")

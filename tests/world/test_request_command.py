@@ -61,7 +61,7 @@ def test_a_held_request_is_shown_released_completed_and_shown_again(typed, vm):
     shown = typed("show", name)
     assert (shown.returncode, shown.stderr) == (0, "")
     assert "clause 4.1" in shown.stdout
-    assert f"{STRANGER} may not order" in shown.stdout
+    assert f"{STRANGER} was not an authorised requester" in shown.stdout
     words = " ".join(shown.stdout.split())
     assert f"managedvm request release {name}" in words
 
@@ -78,7 +78,7 @@ def test_a_held_request_is_shown_released_completed_and_shown_again(typed, vm):
     in_state(vm, "Done")
     told = " ".join(typed("show", name).stdout.split())
     assert f"Released by {PERSON}" in told
-    assert f"Release by {PERSON} as Requester" in told
+    assert f"Release by {PERSON} (entered by " in told
     assert "as Staff at" in told
     assert "Said so on the telephone" in told
 
@@ -89,6 +89,9 @@ def test_a_request_is_withdrawn_by_who_asked(typed, vm):
     done = typed("withdraw", name, "--by", PERSON, "--reason", "Solved by ourselves")
     assert (done.returncode, done.stderr) == (0, "")
     in_state(vm, "Withdrawn")
+    again = typed("withdraw", name, "--by", PERSON, "--reason", "Really")
+    assert again.returncode == 1
+    assert f"ChangeRequest {name} is Withdrawn already" in again.stderr
 
 
 def test_a_refusal_is_told_in_the_words_of_the_api_server(typed, vm):
@@ -118,6 +121,6 @@ def test_explain_tells_of_authority_and_decisions(typed, vm, lab):
     said = subprocess.run(line, env=env, capture_output=True, text=True, check=False, timeout=60)  # noqa: S603 - the lab's own
     words = " ".join(said.stdout.split())
     assert "Decided" in words
-    assert f"{STRANGER} may not order" in words
+    assert f"{STRANGER} was not an authorised requester" in words
     assert "The boss said so" in words
     assert "SupportQuestion" in words

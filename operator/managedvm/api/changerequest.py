@@ -61,6 +61,7 @@ class Channel(StrEnum):
     HELPDESK = "Helpdesk"
     EMAIL = "Email"
     PHONE = "Phone"
+    OTHER = "Other"
 
 
 class RecordOrigin(StrEnum):

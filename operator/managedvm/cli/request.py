@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from managedvm.api.base import LocalReference
-from managedvm.api.changerequest import ChangeRequest
+from managedvm.api.changerequest import FINAL_STATES, ChangeRequest
 from managedvm.api.requestdecision import Capacity, Decision, RequestDecision, RequestDecisionSpec
 from managedvm.api.workentry import WorkEntry
 from managedvm.cli.connection import Context, answer, api_server, fail, namespaced
@@ -69,9 +69,9 @@ def _decide(  # noqa: PLR0917 - private, and all of it is the decision
     async def record() -> str:
         namespace, request = namespaced(name)
         async with api_server(context, writes=True) as kube:
-            await kube.get(
-                "ChangeRequest", namespace, request
-            )  # a decision about nothing would never be read
+            known = ChangeRequest.of(await kube.get("ChangeRequest", namespace, request)).status.state
+            if known in FINAL_STATES:
+                fail(f"ChangeRequest {name} is {known} already, and there is nothing left to decide.")
             spec = RequestDecisionSpec(
                 change_request_ref=LocalReference(name=request),
                 decision=decision,

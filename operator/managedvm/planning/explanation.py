@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from managedvm.api.base import Condition
-from managedvm.api.changerequest import ChangeRequest, Reaction, RequestState
+from managedvm.api.base import APPLIED_BY, Condition, ObjectMeta
+from managedvm.api.changerequest import ChangeRequest, Reaction, RecordOrigin, RequestState
 from managedvm.api.managedvm import ManagedVM
 from managedvm.api.requestdecision import RequestDecision
 from managedvm.api.vcenter import Mode
@@ -125,9 +125,9 @@ def _requested(request: ChangeRequest) -> Statement:
         if spec.change
         else f"{spec.kind} ({spec.description})"
     )
-    by = (
-        f" (applied by {spec.applied_by})" if spec.applied_by and spec.applied_by != spec.requested_by else ""
-    )
+    by = _entered(request.metadata, spec.requested_by) if spec.origin is RecordOrigin.PERSON else ""
+    if spec.applied_by and spec.applied_by != spec.requested_by:
+        by = f" (applied by {spec.applied_by})"
     parts = [f"{change}, asked for by {spec.requested_by}{by} through {spec.channel}: {status.state}"]
     if status.slot is not None and status.state is RequestState.SCHEDULED:
         parts.append(f"planned for {status.slot.begin:%Y-%m-%dT%H:%M:%SZ}")
@@ -145,8 +145,8 @@ def _stands(request: ChangeRequest, name: str) -> Iterable[Statement]:
     """Yield what was decided once and stands; `name` is put before what it is about, where there are several requests."""
     status, prefix = request.status, f"{name} " if name else ""
     if status.authority is not None:
-        may = "may order" if status.authority.may_proceed else "may not order"
-        text = f"{request.spec.requested_by} {may}: {status.authority.explanation}"
+        may = "May be worked on" if status.authority.may_proceed else "May not be worked on"
+        text = f"{may}: {status.authority.explanation}"
         if status.authority.entry is not None:
             entry = status.authority.entry
             text += f" (entry {entry.email} from {shown(entry.from_)})"
@@ -161,8 +161,15 @@ def _stands(request: ChangeRequest, name: str) -> Iterable[Statement]:
 def _decided(decision: RequestDecision, about: str) -> Statement:
     spec, at = decision.spec, decision.metadata.creation_timestamp
     when = f" at {shown(at)}" if at else ""
-    text = f"{spec.decision} by {spec.decided_by} as {spec.decided_as}{when}: {spec.reason}"
+    who = f"{spec.decided_by}{_entered(decision.metadata, spec.decided_by)}"
+    text = f"{spec.decision} by {who} as {spec.decided_as}{when}: {spec.reason}"
     return Statement(Topic.DECIDED, "4", about, text)
+
+
+def _entered(meta: ObjectMeta, who: str) -> str:
+    """Return who entered a record, where the API server knows that it was somebody else than whom it names."""
+    by = meta.annotations.get(APPLIED_BY, who)
+    return "" if by == who else f" (entered by {by})"
 
 
 def _in_time(decisions: Iterable[RequestDecision]) -> list[RequestDecision]:
