@@ -10,13 +10,16 @@ import pytest
 from lab import faults, processes, wait_until
 from lab.faultproxy import Answer
 from lab.faults import Moment
+from managedvm.engine.lease import LeaseTiming
 from tests.faults.faultlab import NAMESPACE, slip
 from tests.faults.stories import ADOPTED, COLD, HOT, THREE
 
 pytestmark = pytest.mark.lab
 
-KILLED_SECONDS, STOPPED_SECONDS = 20.0, 3.0
-"""How soon another replica must be able to act: after a kill, after an orderly stop."""
+KILLED_SECONDS, STOPPED_SECONDS = 60.0, LeaseTiming().lease_seconds
+"""How soon another replica acts, also on a busy machine: some time after a kill; after an orderly stop before the Lease
+could have run out, so it was handed over. How long it takes is measured in `bench/`.
+"""
 
 LONGER_THAN_A_LEASE = 17.0
 
