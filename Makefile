@@ -40,8 +40,9 @@ test: $(SYNCED) ## every test; those that need the lab use the one that runs, or
 	$(RUN) pytest
 
 .PHONY: soak
-soak: $(SYNCED) ## thousands of simulated worlds, and every crash point
-	MANAGEDVM_EXAMPLES=10 MANAGEDVM_WORLDS=5000 $(RUN) pytest tests/simulation tests/faults
+soak: $(SYNCED) ## hours: 10,000 orders under 200 kills, thousands of simulated worlds; writes bench/SOAK.md
+	MANAGEDVM_EXAMPLES=10 MANAGEDVM_WORLDS=5000 $(RUN) pytest tests/simulation tests/planning tests/engine
+	MANAGEDVM_ORDERS=10000 MANAGEDVM_KILLS=200 MANAGEDVM_REPORT=bench/SOAK.md $(RUN) pytest tests/faults
 
 .PHONY: fmt
 fmt: $(SYNCED) ## format, and fix what can be fixed safely

@@ -4,14 +4,13 @@ import signal
 import time
 from itertools import cycle
 
-import orjson
 import pytest
 
 from lab import faults, processes, wait_until
-from lab.faultproxy import Answer
 from lab.faults import Moment
 from managedvm.engine.lease import LeaseTiming
 from tests.faults.faultlab import NAMESPACE, slip
+from tests.faults.pair import Pair, broken_election
 from tests.faults.stories import ADOPTED, COLD, HOT, THREE
 
 pytestmark = pytest.mark.lab
@@ -22,48 +21,6 @@ could have run out, so it was handed over. How long it takes is measured in `ben
 """
 
 LONGER_THAN_A_LEASE = 17.0
-
-
-class Pair:
-    """Two replicas, of which `leader` holds the Lease."""
-
-    def __init__(self, lab):
-        self.lab = lab
-        self.replicas = {f"replica-{number}": lab.replica(number) for number in (1, 2)}
-        first, second = self.replicas.values()
-        lab.free_lease()
-        first.start()
-        wait_until(lambda: self.active(first), "the first to act", seconds=60)
-        second.start()
-        wait_until(lambda: self.ready(second), "the second to stand by", seconds=60)
-        self.leader, self.standby = first, second
-
-    def active(self, replica):
-        """Return whether a replica says that it may act."""
-        return b"managedvm_active 1.0" in self.ask(replica, "metrics")
-
-    def ready(self, replica):
-        """Return whether a replica knows the world."""
-        return self.ask(replica, "readyz") == b"ok"
-
-    def ask(self, replica, what):
-        """Return what the health endpoint says, nothing from one that is gone."""
-        pool = self.lab.client.pool
-        try:
-            answer = pool.request("GET", f"http://127.0.0.1:{replica.health_port}/{what}", retries=False)
-        except OSError:
-            return b""
-        except Exception as error:
-            if type(error).__module__.startswith("urllib3"):
-                return b""
-            raise
-        return answer.data
-
-    def end(self):
-        """End both."""
-        for replica in self.replicas.values():
-            replica.kill()
-        self.lab.free_lease()
 
 
 @pytest.fixture
@@ -175,29 +132,10 @@ def test_a_leader_that_was_frozen_for_longer_than_its_lease_does_nothing_any_mor
     assert len(sessions(lab, since)) == 1
 
 
-def granted():
-    """Return a fault that stands for a broken election: whoever asks is told that the Lease is his."""
-    version = iter(range(1, 1 << 30))
-
-    async def fault(exchange):
-        body = orjson.loads(exchange.body or b"{}")
-        if not body:
-            return exchange.refusal(404)
-        body["metadata"]["resourceVersion"] = str(next(version))
-        return Answer(200, (("Content-Type", "application/json"),), orjson.dumps(body))
-
-    return fault
-
-
 def test_two_that_act_at_once_make_one_record_and_one_change(told, say):
     """No Lease fences: names that follow from the fact and vCenter's changeVersion do."""
     lab = told.lab
-    rules = [
-        lab.proxy.inject(
-            lambda call, door=door: call.door == door and call.what.endswith(" leases"), granted(), times=None
-        )
-        for door in ("replica-1", "replica-2")
-    ]
+    rules = broken_election(lab.proxy)
     pair = Pair(lab)
     try:
         wait_until(lambda: all(map(pair.active, pair.replicas.values())), "both to act", seconds=60)
