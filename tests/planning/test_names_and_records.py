@@ -2,6 +2,7 @@
 
 import re
 from itertools import product
+from zoneinfo import ZoneInfo
 
 from managedvm.api.base import APPLIED_BY
 from managedvm.api.changerequest import (
@@ -14,11 +15,11 @@ from managedvm.api.changerequest import (
 )
 from managedvm.api.managedvm import Change
 from managedvm.api.pricelist import AutomatedWork
-from managedvm.api.workentry import WorkEntry
+from managedvm.api.workentry import REVERSAL_PREFIX, WorkEntry
 from managedvm.planning.charges import automated_charge
 from managedvm.planning.claims import plan as plan_claim
-from managedvm.planning.names import change_request_name, claim_name, work_entry_name
-from managedvm.planning.records import advanced, assess, change_request, work_entry
+from managedvm.planning.names import change_request_name, claim_name, persons_work_name, work_entry_name
+from managedvm.planning.records import advanced, assess, change_request, counter_entry, work_entry
 from tests.factories import (
     NOW,
     REQUESTER,
@@ -34,6 +35,7 @@ from tests.factories import (
     task,
 )
 from tests.factories import change_request as recorded_request
+from tests.factories import work_entry as recorded_work
 
 DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 
@@ -126,3 +128,28 @@ def test_a_claim_is_released_when_its_owner_is_gone_and_only_the_one_that_was_se
     assert action is not None
     assert (action.name, action.uid) == (held.metadata.name, held.metadata.uid)
     assert plan_claim(held, owner_exists=True) is None
+
+
+class TestWorkOfPeople:
+    BEGIN = NOW - minutes(20)
+
+    def test_the_same_work_has_one_name_and_other_work_another(self):
+        same = persons_work_name("helpdesk-1", "t@x", self.BEGIN)
+        assert same == persons_work_name(
+            "helpdesk-1", "t@x", self.BEGIN.astimezone(ZoneInfo("Europe/Berlin"))
+        )
+        others = [
+            persons_work_name("helpdesk-2", "t@x", self.BEGIN),
+            persons_work_name("helpdesk-1", "u@x", self.BEGIN),
+            persons_work_name("helpdesk-1", "t@x", NOW),
+            persons_work_name("helpdesk-1", "t@x", self.BEGIN, 2),
+        ]
+        assert len({same, *others}) == 5
+        assert len(persons_work_name("r" * 253, "t@x", NOW)) <= 253 - len(REVERSAL_PREFIX)
+
+    def test_a_counter_entry_is_named_after_what_it_takes_back(self):
+        body = counter_entry(recorded_work(), "t@x", NOW, "Typed 50 for 20")
+        assert body["metadata"] == {"namespace": "kunde-a", "name": "reversal-of-work-1"}
+        assert body["spec"]["reverses"] == {"name": "work-1"}
+        assert "end" not in body["spec"]
+        assert "minutes" not in body["spec"]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from managedvm.api.workentry import WorkEntry
 from managedvm.planning.money import parse_minor
-from managedvm.planning.work import SETTLES_WITHIN, ObservedWork, judge
+from managedvm.planning.work import SETTLES_WITHIN, ObservedWork, judge, objection
 from managedvm.report import judged_status
 from tests.examples import examples
 from tests.factories import NOW, at, counter_entry, persons_request, price_book, rate, work_entry
@@ -298,3 +298,18 @@ def test_the_price_book_of_a_judgement_is_not_read_again():
     dearer = replace(price_book(), rates=(rate(hourly=99900),))
     assert entry.charge.amount == "60.00"
     assert judged(counter_entry(entry), original=entry, prices=dearer).charge.amount == "-60.00"
+
+
+class TestBeforeItIsRecorded:
+    def told(self, request, **spec):
+        return objection(work_entry(**spec).spec, request, NOW)
+
+    def test_work_that_will_not_be_accepted_is_objected_to(self):
+        refused = request(state="Refused", assessed=False, completedAt=NOW)
+        assert self.told(refused).reason.word == "NotOrdered"
+        assert self.told(request(), begin="2026-11-23T11:31").reason.word == "FutureWork"
+        assert self.told(request(), managedVMRef={"name": "db-01"}).reason.word == "OutOfScopeVM"
+
+    def test_work_that_may_be_accepted_later_is_not(self):
+        for state in (request(), request(state="Held"), request(assessed=False)):
+            assert self.told(state) is None

@@ -16,7 +16,7 @@ from managedvm.planning.actions import (
 )
 from managedvm.planning.clauses import Clause
 from managedvm.planning.findings import Aspect, Reason, holds
-from managedvm.world.apply import Hands, apply
+from managedvm.world.apply import Hands, apply, create_once
 from tests.world_fast.fakes import FakeKube, FakeVSphere
 
 CHANGE = Clause.CHANGE_BY_EFFORT
@@ -94,6 +94,16 @@ async def test_a_record_that_is_there_already_is_success():
     await apply((RecordRequest(request(), CHANGE), RecordWork(work(), CHANGE)), hands(kube))
 
     assert len(kube.objects) == 2
+
+
+async def test_work_of_a_person_at_other_times_is_other_work():
+    there, here = work(), work(begin="2026-11-23T13:00:00Z")
+    for body in (there, here):
+        body["spec"]["performedBy"] = "t@provider.example"
+
+    assert await create_once(FakeKube(there), there)
+    with pytest.raises(ConflictError):
+        await create_once(FakeKube(there), here)
 
 
 async def test_the_times_of_work_may_be_read_differently_after_a_crash():

@@ -15,6 +15,7 @@ from managedvm.api import crds
 from managedvm.cli.connection import connection
 from managedvm.cli.explain import explain_command
 from managedvm.cli.request import request_app
+from managedvm.cli.work import work_app
 from managedvm.handlers import registry
 from managedvm.planning.findings import Reason
 from managedvm.process import Operator
@@ -28,6 +29,7 @@ app = typer.Typer(
 )
 app.command(name="explain")(explain_command)
 app.add_typer(request_app, name="request")
+app.add_typer(work_app, name="work")
 
 
 @app.command()

@@ -6,11 +6,14 @@ Kubernetes object: a re-created ManagedVM or a restored cluster is no new custom
 
 import base64
 import hashlib
+from datetime import datetime
 from functools import lru_cache
 
 from managedvm.api.base import OPERATOR_RECORD_PREFIX
 from managedvm.api.changerequest import RequestKind
 from managedvm.api.requestdecision import RequestDecisionSpec
+from managedvm.api.workentry import REVERSAL_PREFIX
+from managedvm.planning.wallclock import as_utc
 
 _LENGTH = 26
 """130 bits: enough that two facts never share a name, short enough to be read out."""
@@ -48,3 +51,18 @@ def decision_name(spec: RequestDecisionSpec) -> str:
     request, decision = spec.change_request_ref.name, spec.decision.value
     kept = request[:_LONGEST_PART].rstrip("-.")
     return f"{decision.lower()}-{kept}-{_digest(request, decision, spec.decided_by, spec.decided_as)[:8]}"
+
+
+def persons_work_name(request: str, person: str, begin: datetime, version: int = 1) -> str:
+    """Return the name of a person's work on a ChangeRequest: nobody begins twice at once, so said twice it is one.
+
+    What was taken back and is recorded anew with the same begin is a later version, counted from 1.
+    """
+    kept = request[:_LONGEST_PART].rstrip("-.")
+    parts = (request, person, as_utc(begin).isoformat(), *([str(version)] if version > 1 else []))
+    return f"work-{kept}-{_digest(*parts)[:8]}"
+
+
+def reversal_name(record: str) -> str:
+    """Return the name of the counter-entry to a WorkEntry: it is taken back once."""
+    return f"{REVERSAL_PREFIX}{record}"

@@ -18,9 +18,9 @@ from managedvm.api.changerequest import (
 )
 from managedvm.api.managedvm import Change, ManagedVM
 from managedvm.api.requestdecision import RequestDecisionSpec
-from managedvm.api.workentry import Charge, Evidence, WorkEntrySpec
+from managedvm.api.workentry import Charge, Evidence, WorkEntry, WorkEntrySpec
 from managedvm.planning import assessment
-from managedvm.planning.names import decision_name, work_entry_name
+from managedvm.planning.names import decision_name, persons_work_name, reversal_name, work_entry_name
 from managedvm.planning.observed import TaskFacts
 
 OPERATOR = "operator"
@@ -68,6 +68,25 @@ def work_entry(
     return _object(
         "WorkEntry", request.metadata.namespace, work_entry_name(request.metadata.name), spec.to_json()
     )
+
+
+def persons_work(namespace: str, spec: WorkEntrySpec, version: int = 1) -> dict[str, Any]:
+    """Return the WorkEntry of a person's work; a later version stands in for one that was taken back."""
+    name = persons_work_name(spec.change_request_ref.name, spec.performed_by, spec.begin, version)
+    return _object("WorkEntry", namespace, name, spec.to_json())
+
+
+def counter_entry(entry: WorkEntry, by: str, now: datetime, why: str) -> dict[str, Any]:
+    """Return the counter-entry that takes a WorkEntry back."""
+    spec = WorkEntrySpec(
+        change_request_ref=entry.spec.change_request_ref,
+        performed_by=by,
+        begin=now,
+        activity=why,
+        reverses=LocalReference(name=entry.metadata.name),
+    )
+    name = reversal_name(entry.metadata.name)
+    return _object("WorkEntry", entry.metadata.namespace, name, spec.to_json())
 
 
 def request_decision(namespace: str, spec: RequestDecisionSpec) -> dict[str, Any]:

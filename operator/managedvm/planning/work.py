@@ -8,8 +8,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
+from managedvm.api.base import ObjectMeta
 from managedvm.api.changerequest import FINAL_STATES, ChangeRequest, RequestState
-from managedvm.api.workentry import REVERSAL_PREFIX, Charge, WorkEntry
+from managedvm.api.workentry import Charge, WorkEntry, WorkEntrySpec
 from managedvm.planning.assessment import assess_work
 from managedvm.planning.charges import nothing_to_take_back, persons_charge, taken_back
 from managedvm.planning.clauses import Clause
@@ -66,6 +67,19 @@ def judge(entry: WorkEntry, observed: ObservedWork, now: datetime) -> Judgement:
     )
 
 
+def objection(spec: WorkEntrySpec, request: ChangeRequest, now: datetime) -> Finding | None:
+    """Return why work that is about to be recorded would not be accepted, as far as its request alone tells; else None.
+
+    Work on a held request is worth recording: it is billed once the request is released.
+    """
+    entry = WorkEntry(metadata=ObjectMeta(name="", creation_timestamp=now), spec=spec)
+    judged = _out_of_place(entry, request) or _not_ordered(entry, request, now)
+    finding = judged.finding if judged else None
+    if finding is None or finding.truth is not Truth.FALSE or finding.reason is Reason.REQUEST_HELD:
+        return None
+    return finding
+
+
 def is_taken_back(entry: WorkEntry, reversal: WorkEntry | None) -> bool:
     """Return whether a counter-entry takes this entry back; one of another request takes nothing back."""
     return (
@@ -91,11 +105,6 @@ def days_of(person: str, begin: datetime, until: datetime) -> tuple[tuple[str, d
     first, last = as_utc(begin).date(), as_utc(until).date()
     who = person.casefold()
     return tuple((who, first + timedelta(days=number)) for number in range((last - first).days + 1))
-
-
-def reversal_name(record: str) -> str:
-    """Return the name of the counter-entry to a record."""
-    return f"{REVERSAL_PREFIX}{record}"
 
 
 def _judge_reversal(entry: WorkEntry, observed: ObservedWork, now: datetime) -> Judgement:

@@ -20,6 +20,7 @@ from managedvm.planning.actions import (
     ReleaseClaim,
     ShutDownGuest,
 )
+from managedvm.planning.records import OPERATOR
 from managedvm.world.kube import AlreadyExistsError, Kube, NotFoundError, Object
 
 logger = logging.getLogger(__name__)
@@ -129,14 +130,14 @@ async def _stored(kube: Kube, body: Object) -> Object:
 def _essence(body: Object) -> Object:
     """Return what makes two bodies the same fact.
 
-    The times of work and what follows from them are left out: after a crash they may be read again differently,
-    and the first record stands.
+    The times of the operator's work and what follows from them are left out: after a crash they may be read again
+    differently, and the first record stands.
     """
     spec = {key: value for key, value in body["spec"].items() if value is not None}
     if body["kind"] == "VMClaim":
         # Which object of that name has made the claim is information.
         return {**spec, "owner": {key: spec["owner"][key] for key in ("namespace", "name")}}
-    if body["kind"] == "WorkEntry":
+    if body["kind"] == "WorkEntry" and spec["performedBy"] == OPERATOR:
         return {key: spec[key] for key in ("changeRequestRef", "performedBy")}
     if body["kind"] == "ChangeRequest":
         # Who applied the YAML, and what was found before, may differ by the time of a second try.

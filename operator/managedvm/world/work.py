@@ -5,11 +5,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from managedvm.api.changerequest import ChangeRequest
-from managedvm.api.workentry import REVERSAL_PREFIX, WorkEntry
+from managedvm.api.workentry import WorkEntry
 from managedvm.engine.store import Store
 from managedvm.planning.money import PriceBook
+from managedvm.planning.names import reversal_name
 from managedvm.planning.records import OPERATOR
-from managedvm.planning.work import ObservedWork, days_of, is_taken_back, reversal_name
+from managedvm.planning.work import ObservedWork, days_of, is_taken_back
 
 UNSETTLED = "unsettled"
 """Under this the index of states holds what is still to be accepted."""
@@ -64,7 +65,7 @@ def rivals(store: Store, body: dict[str, Any]) -> Iterable[dict[str, Any]]:
     """Yield the entries that a change of this one may decide anew: of the same person and days, and its counterpart."""
     namespace, name = body["metadata"]["namespace"], body["metadata"]["name"]
     reverses = body["spec"].get("reverses")
-    other = store.get("WorkEntry", namespace, reverses["name"] if reverses else f"{REVERSAL_PREFIX}{name}")
+    other = store.get("WorkEntry", namespace, reverses["name"] if reverses else reversal_name(name))
     if other is not None:
         yield other
     for key in person_days(other if reverses and other is not None else body):

@@ -1,0 +1,206 @@
+"""Clause 4: work is billed by the time that was really spent, at the rate of that time, once, and never twice at a time."""
+
+import pytest
+
+from lab import wait_until
+from tests.api.bodies import (
+    change_request,
+    contacts,
+    custom,
+    customer,
+    price_list,
+    request_decision,
+    requester,
+    reversal,
+    work_entry,
+)
+from tests.api.server import assert_done
+from tests.world.stage import PATIENCE, PERSON, condition
+
+pytestmark = pytest.mark.lab
+
+STAFF = "t.technik@provider.example"
+MONDAY = {"begin": "2026-01-05T09:00:00Z", "end": "2026-01-05T09:20:00Z"}
+
+
+@pytest.fixture
+def technician(party):
+    """Who works for no other test at the same time: an overlap reaches over all customers."""
+    return f"{party.namespace}@provider.example"
+
+
+@pytest.fixture
+def order(party):
+    """A VM under contract and a request for it that a listed person made before any work began."""
+    assert_done(party.stage.api.create(contacts(party.namespace, requester(PERSON))))
+    vm = party.vm().settled()
+
+    def ask(name, kind="ConfigurationChange", by=PERSON):
+        body = change_request(
+            party.namespace, name, by, kind=kind, channel="Phone", managedVMRef={"name": vm.name}
+        )
+        assert_done(party.stage.api.create(body))
+        return name
+
+    return ask
+
+
+@pytest.fixture
+def record(party, technician):
+    """Record work as the helpdesk does; keyword arguments replace fields, None removes one."""
+
+    def recorded(name, of, **spec):
+        fields = {"changeRequestRef": {"name": of}, **MONDAY, **spec}
+        answer = party.stage.api.create(work_entry(party.namespace, name, technician, **fields))
+        assert_done(answer)
+        return answer.body
+
+    return recorded
+
+
+def shows(party, name, reason, namespace=None):
+    """Wait until an entry is judged so, and return its status."""
+
+    def found():
+        answer = party.stage.api.read(custom("WorkEntry", name, namespace or party.namespace, {}))
+        said = condition(answer.body, "Accepted")
+        return answer.body["status"] if said and said["reason"] == reason else None
+
+    return wait_until(found, f"work {name} to be {reason}", seconds=PATIENCE, every=0.02)
+
+
+def said(status):
+    return next(c for c in status["conditions"] if c["type"] == "Accepted")
+
+
+def test_work_is_priced_by_the_quarter_of_an_hour_that_was_begun(party, order, record):
+    record("work", order("ports"))
+    status = shows(party, "work", "WorkAccepted")
+    charge = status["charge"]
+    assert (charge["billing"], charge["clause"]) == ("Effort", "6.3")
+    assert (charge["counted"], charge["amount"], charge["currency"]) == ("30m", "60.00", "EUR")
+    assert charge["priceListRef"] == {"name": "standard"}
+    assert [line["rateFrom"] for line in charge["lines"]] == ["2026-01-01T00:00:00Z"]
+
+
+def test_work_at_night_has_the_surcharge_of_the_night(party, order, record):
+    # 17:50 to 18:20 in Berlin.
+    record("work", order("ports"), begin="2026-01-05T16:50:00Z", end=None, minutes=30)
+    lines = shows(party, "work", "WorkAccepted")["charge"]["lines"]
+    assert [(line.get("surcharge"), line["counted"], line["amount"]) for line in lines] == [
+        (None, "10m", "20.00"),
+        ("evening", "20m", "50.00"),
+    ]
+
+
+def test_a_cause_that_the_work_finds_is_billed_by_its_own_clause(party, order, record):
+    fault = order("down", kind="FaultReport")
+    record("looking", fault)
+    record("mending", fault, begin="2026-01-05T10:00:00Z", end="2026-01-05T10:15:00Z", cause="CustomerChange")
+    looking, mending = (shows(party, name, "WorkAccepted")["charge"] for name in ("looking", "mending"))
+    assert (looking["billing"], looking["amount"], looking["clause"]) == ("Included", "0.00", "4.1")
+    assert (mending["billing"], mending["amount"], mending["clause"]) == ("Effort", "30.00", "6.1")
+
+
+def test_a_later_price_changes_nothing_that_was_accepted(party, order, record, stage):
+    prices = price_list(f"prices-{party.namespace}")
+    assert_done(stage.api.create(prices))
+    own = customer(party.namespace)
+    assert_done(stage.api.patch(own, {"spec": {"priceListRef": {"name": prices["metadata"]["name"]}}}))
+    request = order("ports")
+    record("before", request)
+    before = shows(party, "before", "WorkAccepted")
+    dearer = {"from": "2026-01-05T09:00:00Z", "hourly": "200.00", "increment": "15m", "minimum": "15m"}
+    rates = [*prices["spec"]["rates"], dearer]
+    assert_done(stage.api.patch(prices, {"spec": {"rates": rates}}))
+    record("after", request, begin="2026-01-05T10:00:00Z", end="2026-01-05T10:15:00Z")
+    assert shows(party, "after", "WorkAccepted")["charge"]["amount"] == "50.00"
+    assert shows(party, "before", "WorkAccepted") == before
+
+
+class TestOneThingAtATime:
+    def test_an_overlap_is_documented_told_and_not_billed(self, party, order, record):
+        request = order("ports")
+        record("first", request)
+        shows(party, "first", "WorkAccepted")
+        record("second", request, begin="2026-01-05T09:19:00Z", end="2026-01-05T09:40:00Z")
+        status = shows(party, "second", "Overlap")
+        assert "charge" not in status
+        assert [
+            word
+            for word in ("first", "clause 4", "managedvm work reverse")
+            if word not in said(status)["message"]
+        ] == []
+        events = [event["reason"] for event in party.events() if event["regarding"]["name"] == "second"]
+        assert events == ["Overlap"]
+
+    def test_an_overlap_reaches_over_customers_and_names_none(self, party, order, record, stage, technician):
+        neighbour = stage.party()
+        try:
+            vm = neighbour.vm().settled()
+            body = change_request(neighbour.namespace, "theirs", PERSON, managedVMRef={"name": vm.name})
+            assert_done(stage.api.create(body))
+            work = {"changeRequestRef": {"name": "theirs"}, **MONDAY}
+            assert_done(stage.api.create(work_entry(neighbour.namespace, "their-work", technician, **work)))
+            shows(party, "their-work", "WorkAccepted", neighbour.namespace)
+            record("work", order("ports"))
+            message = said(shows(party, "work", "Overlap"))["message"]
+            assert "their-work in another namespace" in message
+            assert neighbour.namespace not in message
+        finally:
+            neighbour.close()
+
+    def test_the_overlap_ends_with_a_counter_entry(self, party, order, record, stage, technician):
+        request = order("ports")
+        wrong = record("wrong", request)
+        shows(party, "wrong", "WorkAccepted")
+        record("right", request)
+        shows(party, "right", "Overlap")
+        assert_done(stage.api.create(reversal(wrong, technician)))
+        assert shows(party, "right", "WorkAccepted")["charge"]["amount"] == "60.00"
+        back = shows(party, "reversal-of-wrong", "WorkAccepted")["charge"]
+        assert (back["amount"], back["counted"]) == ("-60.00", "-30m")
+        assert shows(party, "wrong", "WorkAccepted")["charge"]["amount"] == "60.00"
+
+    def test_what_was_not_billed_is_taken_back_for_nothing(self, party, order, record, stage, technician):
+        request = order("ports")
+        record("first", request)
+        shows(party, "first", "WorkAccepted")
+        twin = record("twin", request)
+        shows(party, "twin", "Overlap")
+        assert_done(stage.api.create(reversal(twin, technician)))
+        assert "charge" not in shows(party, "twin", "TakenBack")
+        assert shows(party, "reversal-of-twin", "WorkAccepted")["charge"]["amount"] == "0.00"
+
+
+class TestNobodyOrdered:
+    def test_work_on_a_held_request_is_billed_once_it_is_released(self, party, order, record, stage):
+        request = order("held", by="stranger@kunde.example")
+        record("work", request)
+        assert "charge" not in shows(party, "work", "RequestHeld")
+        decision = {"decision": "Release", "decidedAs": "Staff", "changeRequestRef": {"name": request}}
+        assert_done(stage.api.create(request_decision(party.namespace, "release-held", STAFF, **decision)))
+        assert shows(party, "work", "WorkAccepted")["charge"]["amount"] == "60.00"
+
+    def test_work_on_a_refused_request_is_not_billed(self, party, record, stage):
+        vm = party.vm(**bare()).settled()
+        body = change_request(party.namespace, "refused", PERSON, managedVMRef={"name": vm.name})
+        assert_done(stage.api.create(body))
+        record("work", "refused")
+        status = shows(party, "work", "NotOrdered")
+        assert "charge" not in status
+        assert "clause 4" in said(status)["message"]
+
+    def test_work_without_a_request_is_told_and_not_billed(self, party, record):
+        record("work", "nowhere")
+        assert "charge" not in shows(party, "work", "UnknownRecord")
+
+    def test_work_on_another_vm_is_out_of_scope(self, party, order, record):
+        record("work", order("ports"), managedVMRef={"name": "db-01"})
+        message = said(shows(party, "work", "OutOfScopeVM"))["message"]
+        assert "clause 1" in message
+
+
+def bare():
+    """Return a VM without a package."""
+    return {"orders": [{"reference": "A-1", "serviceLevel": "standard", "from": "2026-01-01T00:00:00Z"}]}
