@@ -6,7 +6,7 @@ from managedvm.api.base import APPLIED_BY
 from managedvm.planning.explanation import Topic, explain, explain_request
 from managedvm.planning.findings import Aspect, Reason, fails, holds
 from managedvm.report import reported
-from tests.factories import NOW, managed_vm, persons_request, request_decision
+from tests.factories import NOW, managed_vm, persons_request, request_decision, work_entry
 
 
 def explained(*findings):
@@ -107,3 +107,30 @@ def test_who_entered_a_record_for_somebody_else_is_named():
     entered = release.model_copy(update={"metadata": noted})
     found = told(asked(), entered)[release.metadata.name].text
     assert found.startswith("Release by chef@x (entered by t.technik@provider.example) as Requester")
+
+
+def worked(reason=None, truth="False", **spec):
+    """Return what is told of a piece of work that is judged so."""
+    when = {"lastTransitionTime": NOW, "message": "on work-0 (clause 6.3)"}
+    said = [{"type": "Accepted", "status": truth, "reason": reason, **when}] if reason else []
+    work = work_entry(status={"conditions": said}, **spec)
+    return next(s for s in explain(managed_vm(), [persons_request()], [work]) if s.about == "work-1")
+
+
+def test_work_that_is_refused_says_why_it_is_not_billed():
+    told_of = worked("Overlap")
+    assert (told_of.topic, told_of.clause) == (Topic.REFUSED, "6.3")
+    assert told_of.text.endswith("not billed. Overlap: on work-0")
+
+
+def test_work_that_is_not_judged_yet_is_waiting():
+    assert worked().topic is worked("WorkPending", "Unknown").topic is Topic.WAITING
+
+
+def test_work_that_is_accepted_is_charged():
+    charge = {"billing": "Effort", "clause": "6.3", "counted": "15m", "amount": "30.00", "currency": "EUR"}
+    charge |= {"priceListRef": {"name": "standard"}, "explanation": "15m at 120.00"}
+    work = work_entry(status={"charge": charge})
+    told_of = next(s for s in explain(managed_vm(), [], [work]) if s.about == "work-1")
+    assert (told_of.topic, told_of.clause) == (Topic.CHARGED, "6.3")
+    assert "30.00 EUR (Effort): 15m at 120.00" in told_of.text

@@ -192,6 +192,19 @@ def _charged(entry: WorkEntry, requests: Iterable[ChangeRequest]) -> Statement:
     ordered = f", ordered by {request.spec.requested_by}" if request else ""
     done = f"{spec.activity}, by {spec.performed_by} from {spec.begin:%Y-%m-%dT%H:%M:%SZ} to {spec.until:%H:%M:%SZ}{ordered}"
     if charge is None:
-        return Statement(Topic.CHARGED, "4", entry.metadata.name, f"{done}; not accepted yet, so not priced")
+        return _not_billed(entry, done)
     price = f"{charge.amount} {charge.currency} ({charge.billing}): {charge.explanation}"
     return Statement(Topic.CHARGED, charge.clause, entry.metadata.name, f"{done}; {price}")
+
+
+def _not_billed(entry: WorkEntry, done: str) -> Statement:
+    """Return why work is not billed, or not yet."""
+    said = next((c for c in entry.status.conditions if c.type == Aspect.ACCEPTED), None)
+    if said is None:
+        return Statement(
+            Topic.WAITING, "4", entry.metadata.name, f"{done}; whether it is billed is not decided yet"
+        )
+    topic = Topic.REFUSED if said.status == "False" else Topic.WAITING
+    clause = next(iter(_CLAUSE.findall(said.message)), "4")
+    why = f"{said.reason}: {_CLAUSE.sub('', said.message).strip()}"
+    return Statement(topic, clause, entry.metadata.name, f"{done}; not billed. {why}")
