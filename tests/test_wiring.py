@@ -68,8 +68,9 @@ def test_a_vcenter_asks_for_itself_and_its_own_vms(store):
     assert set(passes_after(store, body("VCenter", "berlin"))) == {ObjectKey("VCenter", "", "berlin"), WEB}
 
 
-def test_a_customer_asks_for_its_own_vms(store):
-    assert set(passes_after(store, body("Customer", "cb"))) == {DB}
+def test_a_customer_asks_for_its_own_vms_and_for_what_its_people_have_asked_for(store):
+    assert set(passes_after(store, body("Customer", "cb", spec={"namespaces": ["b"]}))) == {DB}
+    assert set(passes_after(store, body("Customer", "ca", spec={"namespaces": ["a"]}))) == {WEB, REQUEST}
 
 
 def test_the_people_of_a_namespace_ask_for_all_in_it(store):
@@ -83,6 +84,26 @@ def test_a_namespace_asks_for_all_in_it(store):
 @pytest.mark.parametrize("kind", ["ServiceLevel", "PriceList", "ValidatingAdmissionPolicyBinding"])
 def test_what_all_depend_on_asks_for_all(store, kind):
     assert {WEB, DB} <= set(passes_after(store, body(kind, "x")))
+
+
+def test_a_request_that_has_come_to_its_end_is_asked_for_by_nobody(store):
+    store.put({**request(), "status": {"state": "Done"}})
+    assert set(passes_after(store, body("CustomerContacts", "contacts", "a"))) == {WEB, DB}
+    assert REQUEST not in passes_after(store, body("ServiceLevel", "x"))
+
+
+def test_a_managed_vm_that_comes_later_than_its_request_asks_for_it(store):
+    store.drop("ManagedVM", "ManagedVM-a-web")
+    late = managed_vm()
+    late["metadata"]["uid"] = "again"
+    assert set(passes_after(store, late)) == {WEB, REQUEST}
+
+
+def test_a_claim_that_is_made_asks_for_the_requests_that_waited_for_it(store):
+    store.drop("VMClaim", "VMClaim--vm-1")
+    made = claim()
+    made["metadata"]["uid"] = "again"
+    assert set(passes_after(store, made)) == {CLAIM, WEB, REQUEST}
 
 
 def test_a_request_asks_for_itself_and_its_vm(store):

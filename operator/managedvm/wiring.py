@@ -2,6 +2,7 @@
 
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 
+from managedvm.api.changerequest import FINAL_STATES
 from managedvm.engine.objects import Change, Object, ObjectKey, What
 from managedvm.engine.queue import Lane
 from managedvm.engine.store import Index, Store
@@ -15,6 +16,9 @@ _OF_ALL = frozenset(
     {"ServiceLevel", "ValidatingAdmissionPolicyBinding", "MutatingAdmissionPolicyBinding", "PriceList"}
 )
 """Kinds that any ManagedVM may depend on."""
+
+_ALL = ""
+"""Under this the index of open requests has all of them."""
 
 _OF_ALL_WORK = frozenset(
     {"PriceList", "Customer", "ValidatingAdmissionPolicyBinding", "MutatingAdmissionPolicyBinding"}
@@ -35,6 +39,14 @@ def _request_named(body: Object) -> Iterable[Hashable]:
     return [(body["metadata"]["namespace"], body["spec"]["changeRequestRef"]["name"])]
 
 
+def _open_under(body: Object) -> Iterable[Hashable]:
+    """Return under what a request is found while it is open; the others are too many to be looked at for nothing."""
+    if (body.get("status") or {}).get("state") in FINAL_STATES:
+        return ()
+    namespace = body["metadata"]["namespace"]
+    return (_ALL, namespace, (namespace, body["spec"]["managedVMRef"]["name"]))
+
+
 INDEXES: Mapping[str, Mapping[str, Index]] = {
     "ManagedVM": {
         "customer": lambda body: [body["spec"]["customerRef"]["name"]],
@@ -47,6 +59,7 @@ INDEXES: Mapping[str, Mapping[str, Index]] = {
     },
     "ChangeRequest": {
         "vm": lambda body: [(body["metadata"]["namespace"], body["spec"]["managedVMRef"]["name"])],
+        "open": _open_under,
     },
     "RequestDecision": {"request": _request_named},
     "WorkEntry": {"request": _request_named, "person": person_days, "state": state},
@@ -67,11 +80,14 @@ def affected(change: Change, store: Store) -> Wanted:
             yield from ((vm, lane) for vm in _managed_vms(store, "vcenter", key.name))
         case "Customer":
             yield from ((vm, lane) for vm in _managed_vms(store, "customer", key.name))
+            customer = store.get(*key)
+            namespaces = customer["spec"].get("namespaces", ()) if customer is not None else ()
+            yield from ((request, lane) for name in namespaces for request in _open(store, name))
         case "CustomerContacts" | "Namespace":
             namespace = key.namespace or key.name
             bodies = store.in_namespace("ManagedVM", namespace)
             yield from ((_key(body), lane) for body in bodies)
-            yield from ((_key(body), lane) for body in store.in_namespace("ChangeRequest", namespace))
+            yield from ((request, lane) for request in _open(store, namespace))
         case "ChangeRequest":
             yield from _around_request(key, lane, store)
         case "RequestDecision" | "WorkEntry":
@@ -82,6 +98,7 @@ def affected(change: Change, store: Store) -> Wanted:
         case kind if kind in _OF_ALL:
             yield from ((vm, Lane.DRIFT) for vm in store.keys("ManagedVM"))
             yield from ((vcenter, Lane.DRIFT) for vcenter in store.keys("VCenter"))
+            yield from ((request, Lane.RESYNC) for request in _open(store, _ALL))
 
 
 def _around_managed_vm(key: ObjectKey, what: What, lane: Lane, store: Store) -> Wanted:
@@ -89,8 +106,8 @@ def _around_managed_vm(key: ObjectKey, what: What, lane: Lane, store: Store) -> 
     if what is What.GONE:
         for body in store.by_index("VMClaim", "owner", (key.namespace, key.name)):
             yield _key(body), Lane.DRIFT
-        for body in store.by_index("ChangeRequest", "vm", (key.namespace, key.name)):
-            yield _key(body), Lane.DRIFT
+    if what in (What.CREATED, What.SPEC, What.GONE):
+        yield from ((request, Lane.DRIFT) for request in _open(store, (key.namespace, key.name)))
 
 
 def _around_record(key: ObjectKey, lane: Lane, store: Store) -> Wanted:
@@ -134,6 +151,9 @@ def _around_claim(key: ObjectKey, what: What, store: Store) -> Wanted:
         return
     owner = body["spec"]["owner"]
     yield ObjectKey("ManagedVM", owner["namespace"], owner["name"]), Lane.PERSON
+    if what is What.CREATED:
+        # A request that names a VM by identity waits until its ManagedVM has one.
+        yield from ((request, Lane.DRIFT) for request in _open(store, (owner["namespace"], owner["name"])))
 
 
 def affected_by_inventory(store: Store, vcenter: str, names: Iterable[str]) -> Wanted:
@@ -149,6 +169,10 @@ def affected_by_inventory(store: Store, vcenter: str, names: Iterable[str]) -> W
 def affected_by_vcenter(store: Store, vcenter: str) -> Wanted:
     """Yield the passes of the VMs that a VCenter's coming or going asks for: of all, so nobody in particular is meant."""
     yield from ((vm, Lane.RESYNC) for vm in _managed_vms(store, "vcenter", vcenter))
+
+
+def _open(store: Store, under: Hashable) -> Iterator[ObjectKey]:
+    return (_key(body) for body in store.by_index("ChangeRequest", "open", under))
 
 
 def _managed_vms(store: Store, index: str, value: Hashable) -> Iterator[ObjectKey]:

@@ -2,15 +2,20 @@
 
 import pytest
 
-from managedvm.api.policies import DECISIONS_BINDING
+from managedvm.api.base import LEDGER_LABEL
+from managedvm.api.policies import REQUIRED_BINDINGS
 from managedvm.engine.store import Store
 from managedvm.planning.reaction import Worked
 from managedvm.wiring import INDEXES
-from managedvm.world.records import decisions_about, decisions_about_open, work_on
+from managedvm.world.records import (
+    decisions_about,
+    decisions_about_open,
+    is_ledger,
+    missing_policies,
+    work_on,
+)
 from tests.api.bodies import request_decision, work_entry
 from tests.factories import at, change_request, persons_request
-
-BINDING = {"kind": "ValidatingAdmissionPolicyBinding", "metadata": {"name": DECISIONS_BINDING}}
 
 
 @pytest.fixture
@@ -19,7 +24,11 @@ def store():
 
 
 def put(store, body, created="2026-01-05T10:00:00Z"):
-    meta = {"uid": body["metadata"]["name"], "resourceVersion": "7", "creationTimestamp": created}
+    meta = {
+        "uid": f"{body['kind']}-{body['metadata']['name']}",
+        "resourceVersion": "7",
+        "creationTimestamp": created,
+    }
     store.put({**body, "metadata": {**body["metadata"], **meta}})
 
 
@@ -46,15 +55,29 @@ def test_what_was_taken_back_by_a_counter_entry_is_no_work(store):
     assert work_on(store, persons_request()) == ()
 
 
-def test_decisions_count_only_while_the_api_server_asks_who_decides(store):
+def test_decisions_are_found_by_the_request_they_are_about(store):
     decision(store, "d-1")
-    assert decisions_about(store, persons_request()) == ()
-    put(store, BINDING)
+    decision(store, "d-2", of="another")
     assert [d.metadata.name for d in decisions_about(store, persons_request())] == ["d-1"]
 
 
+def test_a_binding_that_is_not_there_is_missing(store):
+    every = {name for names in REQUIRED_BINDINGS.values() for name in names}
+    assert set(missing_policies(store)) == every
+    for kind, names in REQUIRED_BINDINGS.items():
+        for name in names:
+            put(store, {"kind": kind, "metadata": {"name": name}})
+    assert missing_policies(store) == ()
+
+
+@pytest.mark.parametrize(("labels", "is_one"), [({}, False), ({LEDGER_LABEL: ""}, True)])
+def test_a_namespace_is_a_ledger_by_its_label(store, labels, is_one):
+    put(store, {"kind": "Namespace", "metadata": {"name": "kunde-a", "labels": labels}})
+    assert is_ledger(store, "kunde-a") is is_one
+    assert not is_ledger(store, "nowhere")
+
+
 def test_only_open_requests_are_looked_up(store):
-    put(store, BINDING)
     held, done = change_request(state="Held"), change_request("CPUs", "4", state="Done")
     for number, request in enumerate((held, done)):
         decision(store, f"d-{number}", of=request.metadata.name)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from managedvm.api.policies import DECISIONS_BINDING
+from managedvm.api.policies import REQUIRED_BINDINGS
 from managedvm.engine.objects import ObjectKey
 from managedvm.engine.store import Store
 from managedvm.reconcile import Reconciler
@@ -31,13 +31,16 @@ class World:
         self.store = Store(INDEXES)
         self.kube = FakeKube()
         people = {"requesters": [requester().to_json()]}
-        binding = {"kind": "ValidatingAdmissionPolicyBinding", "metadata": {"name": DECISIONS_BINDING}}
         for body in (
             *yaml.safe_load_all(LEVELS.read_text()),
             {"kind": "ManagedVM", **managed_vm().to_json()},
             bodies.customer("kunde-a", "kunde-a"),
             {**bodies.contacts("kunde-a"), "spec": people},
-            binding,
+            *(
+                {"kind": kind, "metadata": {"name": name}}
+                for kind, names in REQUIRED_BINDINGS.items()
+                for name in names
+            ),
         ):
             self.put(body)
         kind = {"kind": "FaultReport", **spec}
@@ -138,3 +141,10 @@ async def test_an_update_is_planned_by_the_windows_of_the_vm():
     verdict = await world.look()
     assert world.status["slot"] == {"begin": "2026-11-24T04:00:00Z", "end": "2026-11-24T06:00:00Z"}
     assert verdict.next_check == NOW + minutes(120)
+
+
+async def test_nothing_is_decided_while_nobody_asks_who_writes_records():
+    world = World()
+    world.store.drop("ValidatingAdmissionPolicyBinding", "uid-managedvm-requests")
+    await world.look()
+    assert world.writes == []

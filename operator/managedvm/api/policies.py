@@ -1,8 +1,5 @@
 """The admission policies that must be bound before anything is done; their YAML is in `manifests/base/policies`."""
 
-DECISIONS_BINDING = "managedvm-decisions"
-"""The binding that makes the API server ask who decides about a request."""
-
 REQUIRED_BINDINGS: dict[str, frozenset[str]] = {
     "ValidatingAdmissionPolicyBinding": frozenset(
         {
@@ -13,7 +10,7 @@ REQUIRED_BINDINGS: dict[str, frozenset[str]] = {
             "managedvm-crds",
             "managedvm-customer-namespace",
             "managedvm-customer-status",
-            DECISIONS_BINDING,
+            "managedvm-decisions",
             "managedvm-deletion-protection",
             "managedvm-ledger-namespaces",
             "managedvm-levels",

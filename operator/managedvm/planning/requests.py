@@ -49,6 +49,12 @@ def plan(request: ChangeRequest, observed: ObservedRequest, now: datetime) -> Ad
         return None
     if request.spec.origin is RecordOrigin.OPERATOR:
         return orphans.withdrawn(request, observed, now)
+    if observed.missing_policies:
+        return None  # nobody has asked who really wrote what; ChangesPermitted of the ManagedVM says so
+    return _of_person(request, observed, now)
+
+
+def _of_person(request: ChangeRequest, observed: ObservedRequest, now: datetime) -> AdvanceRequest | None:
     stands = standing(
         asked_of(request, now),
         request.status,

@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
 
-from managedvm.api.base import LEDGER_LABEL, Resource
+from managedvm.api.base import Resource
 from managedvm.api.changerequest import FINAL_STATES, ChangeRequest, RecordOrigin, RequestedVM
 from managedvm.api.customer import Customer, CustomerSpec, Requests
 from managedvm.api.customercontacts import SINGLETON, CustomerContacts, Requester
 from managedvm.api.managedvm import ManagedVM
-from managedvm.api.policies import REQUIRED_BINDINGS
 from managedvm.api.pricelist import PriceList
 from managedvm.api.servicelevel import ServiceLevel, ServiceLevelSpec
 from managedvm.api.vcenter import VCenter
@@ -34,7 +33,13 @@ from managedvm.planning.observed import (
 )
 from managedvm.planning.requestcase import ObservedRequest
 from managedvm.planning.work import ObservedWork
-from managedvm.world.records import decisions_about, decisions_about_open, work_on
+from managedvm.world.records import (
+    decisions_about,
+    decisions_about_open,
+    is_ledger,
+    missing_policies,
+    work_on,
+)
 from managedvm.world.work import observed_work, request_of
 
 R = TypeVar("R", bound=Resource)
@@ -124,8 +129,8 @@ class Observer:
             cluster=link.inventory.cluster(facts.cluster) if link and facts and facts.cluster else None,
             requests=open_requests,
             task=await self._task(link, facts, open_requests),
-            missing_policies=self._missing_policies(),
-            is_ledger=self._is_ledger(namespace),
+            missing_policies=missing_policies(self._store),
+            is_ledger=is_ledger(self._store, namespace),
             held=held,
             decisions=decisions_about_open(self._store, open_requests),
         )
@@ -146,7 +151,7 @@ class Observer:
             connection=link.connection if link else vcenter.Connecting("the connection is being set up"),
             clusters=tuple(self._managed_clusters(link)) if link else (),
             levels=self._levels(),
-            missing_policies=self._missing_policies(),
+            missing_policies=missing_policies(self._store),
             is_changing=link is not None and link.is_changing,
         )
 
@@ -176,12 +181,13 @@ class Observer:
             requesters=self._requesters(namespace),
             policy=policy,
             has_taken_effect=effect,
-            prices=self._prices(self._customer_of(namespace)) if is_orphan else None,
+            prices=self._prices(party) if is_orphan else None,
             task=await self._task_of(request) if is_orphan else None,
             orphan=self._orphan(request) if vm is None else None,
             work=work_on(self._store, request) if is_open else (),
             decisions=decisions_about(self._store, request) if is_open else (),
             windows=maintenance_calendar(level.maintenance, vm.spec.maintenance) if vm and level else None,
+            missing_policies=missing_policies(self._store),
         )
 
     def work(self, entry: WorkEntry) -> ObservedWork:
@@ -189,7 +195,7 @@ class Observer:
         namespace, request = entry.metadata.namespace, request_of(self._store, entry)
         vm = self._store.get("ManagedVM", namespace, request.spec.managed_vm_ref.name) if request else None
         party = self._customer(vm["spec"]["customerRef"]["name"]) if vm else self._customer_of(namespace)
-        missing = self._missing_policies()
+        missing = missing_policies(self._store)
         return observed_work(self._store, entry, request, self._prices(party), missing)
 
     def claim_owner_exists(self, claim: VMClaim) -> bool:
@@ -338,20 +344,6 @@ class Observer:
     def _prices(self, customer: CustomerSpec | None) -> PriceBook | None:
         found = self._one(PriceList, customer.price_list_ref.name) if customer else None
         return PriceBook.of(found) if found else None
-
-    def _missing_policies(self) -> tuple[str, ...]:
-        return tuple(
-            sorted(
-                name
-                for kind, names in REQUIRED_BINDINGS.items()
-                for name in names
-                if self._store.version(kind, "", name) is None
-            )
-        )
-
-    def _is_ledger(self, namespace: str) -> bool:
-        body = self._store.get("Namespace", "", namespace)
-        return body is not None and LEDGER_LABEL in (body["metadata"].get("labels") or {})
 
     def _all(self, model: type[R]) -> Iterator[tuple[str, R]]:
         for key in self._store.keys(model.KIND.kind):

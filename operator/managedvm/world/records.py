@@ -1,9 +1,10 @@
-"""Records about a request that people write beside it, read from what is held in memory."""
+"""Records that people write beside a request, and what protects records, read from what is held in memory."""
 
 from collections.abc import Mapping
 
+from managedvm.api.base import LEDGER_LABEL
 from managedvm.api.changerequest import FINAL_STATES, ChangeRequest
-from managedvm.api.policies import DECISIONS_BINDING
+from managedvm.api.policies import REQUIRED_BINDINGS
 from managedvm.api.requestdecision import RequestDecision
 from managedvm.api.workentry import WorkEntry
 from managedvm.engine.store import Store
@@ -23,9 +24,7 @@ def work_on(store: Store, request: ChangeRequest) -> tuple[Worked, ...]:
 
 
 def decisions_about(store: Store, request: ChangeRequest) -> tuple[RequestDecision, ...]:
-    """Return the decisions about a request; none while no binding makes the API server ask who decides."""
-    if store.version("ValidatingAdmissionPolicyBinding", "", DECISIONS_BINDING) is None:
-        return ()
+    """Return the decisions about a request."""
     where = (request.metadata.namespace, request.metadata.name)
     return tuple(RequestDecision.of(body) for body in store.by_index("RequestDecision", "request", where))
 
@@ -37,3 +36,21 @@ def decisions_about_open(
     is_open = ((name, r) for name, r in requests.items() if r.status.state not in FINAL_STATES)
     found = ((name, decisions_about(store, request)) for name, request in is_open)
     return {name: decisions for name, decisions in found if decisions}
+
+
+def missing_policies(store: Store) -> tuple[str, ...]:
+    """Return the names of the bindings that are not there: without them anybody could write anything in any name."""
+    return tuple(
+        sorted(
+            name
+            for kind, names in REQUIRED_BINDINGS.items()
+            for name in names
+            if store.version(kind, "", name) is None
+        )
+    )
+
+
+def is_ledger(store: Store, namespace: str) -> bool:
+    """Return whether a Namespace is protected as one that holds records."""
+    body = store.get("Namespace", "", namespace)
+    return body is not None and LEDGER_LABEL in (body["metadata"].get("labels") or {})
