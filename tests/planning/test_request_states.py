@@ -24,7 +24,7 @@ from tests.factories import (
     requester,
     service_level,
 )
-from tests.planning.test_requests import GONE, observed
+from tests.planning.test_requests import GONE, OTHER, OWN, observed
 
 STRANGER = "somebody@else.example"
 STAFF = "t.technik@provider.example"
@@ -256,6 +256,27 @@ def test_an_appointment_of_somebody_who_may_not_order_is_held():
     request = persons_request(STRANGER, kind="UpdateAppointment", wantedAt="2026-11-25T13:00:00Z")
     action = moved(request, observed(windows=WINDOWS))
     assert (action.after.state, action.after.slot) == (RequestState.HELD, None)
+
+
+@pytest.mark.parametrize(
+    "read",
+    [{"package": None}, {"identity": OTHER}, GONE],
+    ids=["the package has gone", "another VM", "no ManagedVM any more"],
+)
+def test_what_was_documented_is_worked_on_and_closed_whatever_becomes_of_its_managed_vm(read):
+    request = persons_request(vm=OWN.to_json())
+    known = again(request, moved(request))
+    begun = moved(known, observed(work=worked(NOW + minutes(30)), **read), NOW + minutes(90))
+    assert begun.after.state is RequestState.IN_WORK
+    done = moved(known, observed(decisions=(staff("Complete"),), **read), NOW + minutes(90))
+    assert done.after.state is RequestState.DONE
+
+
+def test_the_slot_of_an_update_stays_where_nobody_can_plan_another():
+    request = persons_request(kind="UpdateOrder")
+    planned = again(request, moved(request, observed(windows=WINDOWS)))
+    later = plan(planned, observed(**GONE), at("2026-11-24T06:00"))
+    assert later is None or later.after.slot == planned.status.slot
 
 
 # Reaction

@@ -65,13 +65,13 @@ def _of_person(request: ChangeRequest, observed: ObservedRequest, now: datetime)
     )
     if stands.decisions.withdrawal is not None:
         return _withdrawn(request, observed, stands, now)
+    if request.status.assessment is not None:
+        # What was an order once stays one, whatever becomes of the ManagedVM: Git replaces objects.
+        moved = _documented(request, observed, stands, now)
+        return moved if observed.exists or moved.after != request.status else None
     if observed.exists:
         is_unclear = _is_too_early(request, observed)
         return None if is_unclear else _judged(request, observed, stands, now)
-    if request.status.assessment is not None:
-        # Git replaces objects: what was an order once stays one, and is worked on and closed.
-        moved = _documented(request, observed, stands, now)
-        return moved if moved.after != request.status else None
     until = may_come_until(request, now)
     return _waits(request, until) if until else _judged(request, observed, stands, now)
 
@@ -177,7 +177,7 @@ def _documented(
     before = request.status
     fields = {**stands.fields, "reaction": _reaction(request, observed, stands, now)}
     begun = earliest(one.begin for one in observed.work)
-    slot = before.slot if begun else _slot(request, observed, now)
+    slot = before.slot if begun or not observed.exists else _slot(request, observed, now)
     completion = stands.decisions.completion
     if stands.is_held:
         after = advanced(before, later(before.state, RequestState.HELD), **fields)
