@@ -189,6 +189,15 @@ def test_without_a_list_the_word_of_a_customer_releases_nothing_and_that_of_staf
     in_state(vm, "held", "Released")
 
 
+def test_in_observe_mode_what_people_ask_for_is_documented_as_usual(party):
+    vm = party.vm(mode="Observe")
+    vm.until("ChangesPermitted", status="False", reason="ObserveOnly")
+    ask(vm, "question")
+    assert in_state(vm, "question", "Ordered")["assessment"]["billing"] == "Effort"
+    vm.assert_left_alone()
+    assert vm.done_to_vm() == []
+
+
 def test_a_scope_holds_what_it_does_not_name(party):
     people = contacts(party.namespace, requester(PERSON, scope=["SupportQuestion"]))
     assert_done(party.stage.api.create(people))

@@ -89,9 +89,21 @@ def test_a_request_is_withdrawn_by_who_asked(typed, vm):
     done = typed("withdraw", name, "--by", PERSON, "--reason", "Solved by ourselves")
     assert (done.returncode, done.stderr) == (0, "")
     in_state(vm, "Withdrawn")
-    again = typed("withdraw", name, "--by", PERSON, "--reason", "Really")
+    again = typed("withdraw", name, "--staff", "--reason", "To be sure")
     assert again.returncode == 1
     assert f"ChangeRequest {name} is Withdrawn already" in again.stderr
+
+
+def test_a_decision_that_would_change_nothing_is_not_recorded(typed, vm):
+    name = ask(vm)
+    in_state(vm, "Ordered")
+    said = typed("release", name, "--staff", "--reason", "To be sure")
+    assert (said.returncode, said.stderr.strip()) == (1, f"ChangeRequest {name} is Ordered and not held.")
+    vm.order("more", by=STRANGER, resources={"memory": "8Gi"})
+    own = f"{vm.party.namespace}/{vm.request('Memory', 'Held')['metadata']['name']}"
+    said = typed("complete", own, "--reason", "Looks good")
+    assert said.stderr.strip() == f"ChangeRequest {own} is carried out and closed by the operator itself."
+    assert vm.party.records("RequestDecision") == []
 
 
 def test_a_refusal_is_told_in_the_words_of_the_api_server(typed, vm):
@@ -100,6 +112,19 @@ def test_a_refusal_is_told_in_the_words_of_the_api_server(typed, vm):
     assert refused.returncode == 1
     assert f"{STRANGER} is not an authorised requester" in refused.stderr
     assert "clause 4" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("release", "nowhere", "--reason", "x"), "NAMESPACE/NAME"),
+        (("release", "a/b", "--reason", " "), "say why"),
+    ],
+)
+def test_what_is_typed_wrongly_is_told(typed, words, says):
+    said = typed(*words)
+    assert said.returncode == 2
+    assert says in said.stderr
 
 
 def test_a_decision_about_nothing_is_not_recorded(typed, party):

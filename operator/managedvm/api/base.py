@@ -89,7 +89,9 @@ def format_duration(value: timedelta) -> str:
 Name = Annotated[str, Field(min_length=1, max_length=253, pattern=DNS_SUBDOMAIN)]
 NamespaceName = Annotated[str, Field(min_length=1, max_length=63, pattern=DNS_LABEL)]
 ShortText = Annotated[str, Field(min_length=1, max_length=128)]
-LongText = Annotated[str, Field(min_length=1, max_length=2048)]
+LONGEST_TEXT = 2048
+"""The longest text in somebody's own words."""
+LongText = Annotated[str, Field(min_length=1, max_length=LONGEST_TEXT)]
 Identity = Annotated[str, Field(min_length=1, max_length=254)]
 """A person or service as the API server authenticates it; for people usually their e-mail address."""
 Uuid = Annotated[

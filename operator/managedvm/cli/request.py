@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
-from managedvm.api.base import LocalReference
-from managedvm.api.changerequest import FINAL_STATES, ChangeRequest
+from managedvm.api.base import LONGEST_TEXT, LocalReference
+from managedvm.api.changerequest import FINAL_STATES, ChangeRequest, RecordOrigin, RequestState
 from managedvm.api.requestdecision import Capacity, Decision, RequestDecision, RequestDecisionSpec
 from managedvm.api.workentry import WorkEntry
 from managedvm.cli.connection import Context, answer, api_server, fail, namespaced
@@ -65,22 +65,27 @@ def _decide(  # noqa: PLR0917 - private, and all of it is the decision
     name: str, decision: Decision, reason: str, by: str | None, capacity: Capacity, context: str | None
 ) -> None:
     """Record a decision and say under which name; exits with 1 and the API server's words where it refuses."""
+    namespace, request = namespaced(name)
+    if not 0 < len(reason.strip()) <= LONGEST_TEXT:
+        raise typer.BadParameter(f"say why in 1 to {LONGEST_TEXT} characters", param_hint="--reason")
 
     async def record() -> str:
-        namespace, request = namespaced(name)
         async with api_server(context, writes=True) as kube:
-            known = ChangeRequest.of(await kube.get("ChangeRequest", namespace, request)).status.state
-            if known in FINAL_STATES:
-                fail(f"ChangeRequest {name} is {known} already, and there is nothing left to decide.")
+            known = ChangeRequest.of(await kube.get("ChangeRequest", namespace, request))
             spec = RequestDecisionSpec(
                 change_request_ref=LocalReference(name=request),
                 decision=decision,
                 decided_by=by or await kube.whoami(),
                 decided_as=capacity,
-                reason=reason,
+                reason=reason.strip(),
             )
+            body = request_decision(namespace, spec)
+            why = _nothing_to_decide(known, decision)
+            own = body["metadata"]["name"]
+            if why is not None and await kube.find("RequestDecision", namespace, own) is None:
+                fail(f"ChangeRequest {name} {why}.")
             try:
-                stored = await create_once(kube, request_decision(namespace, spec))
+                stored = await create_once(kube, body)
             except ConflictError as error:
                 fail(f"{error}. What was decided stands; see `managedvm request show {name}`")
             return str(stored["metadata"]["name"])
@@ -89,6 +94,22 @@ def _decide(  # noqa: PLR0917 - private, and all of it is the decision
     typer.echo(
         f"Recorded as RequestDecision {recorded}. `managedvm request show {name}` says what becomes of it."
     )
+
+
+def _nothing_to_decide(request: ChangeRequest, decision: Decision) -> str | None:
+    """Return why such a decision would change nothing: the ledger is spared a record that says nothing."""
+    status = request.status
+    if status.state in FINAL_STATES:
+        return f"is {status.state} already, and there is nothing left to decide"
+    if (
+        decision is Decision.RELEASE
+        and status.assessment is not None
+        and status.state is not RequestState.HELD
+    ):
+        return f"is {status.state} and not held"
+    if decision is Decision.COMPLETE and request.spec.origin is RecordOrigin.OPERATOR:
+        return "is carried out and closed by the operator itself"
+    return None
 
 
 async def _story(namespace: str, name: str, context: str | None) -> tuple[Statement, ...]:
