@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from pydantic import ValidationError
 
 from managedvm.api.base import Status
-from managedvm.api.changerequest import ChangeRequest
+from managedvm.api.changerequest import FINAL_STATES, ChangeRequest
 from managedvm.api.managedvm import ManagedVM, ManagedVMStatus
 from managedvm.api.vcenter import VCenter
 from managedvm.api.vmclaim import VMClaim
@@ -197,6 +197,10 @@ class Reconciler:
 
     async def _request(self, body: dict[str, Any], now: datetime) -> Verdict:
         request = ChangeRequest.of(body)
+        if request.status.state in FINAL_STATES:
+            # Of these there are ever more; only what was missed is still counted.
+            self._teller.found(_key(body), requests.findings(request.status, None))
+            return Verdict()
         if ObjectKey(VM, request.metadata.namespace, request.spec.managed_vm_ref.name) in self._acting:
             return Verdict(next_check=now + SETTLE)  # what is being sent for it is not to be seen yet
         observed = await self._observer.request(request, now)

@@ -128,11 +128,16 @@ async def test_a_release_is_read_and_judged(decided_as, state):
     assert world.status["state"] == state
 
 
-async def test_a_request_that_has_come_to_its_end_costs_no_write():
-    world = World(STRANGER, status={"state": "Done"})
+@pytest.mark.parametrize(("is_missed", "found"), [(False, []), (True, ["ReactionMissed"])])
+async def test_a_request_that_has_come_to_its_end_costs_nothing_and_what_was_missed_stays_counted(
+    is_missed, found
+):
+    reaction = {"dueAt": "2026-11-23T12:30:00Z", "isMissed": is_missed}
+    world = World(STRANGER, status={"state": "Done", "reaction": reaction})
+    world.store.drop("ManagedVM", "uid-web-01")
     verdict = await world.look(minutes(500))
     assert world.writes == []
-    assert world.found_in[KEY] == []
+    assert world.found_in[KEY] == found
     assert verdict.next_check is None
 
 

@@ -173,7 +173,6 @@ class Observer:
         effect = await self._has_taken_effect(request, now)
         is_orphan = vm is None and effect is True
         level = entitlement.level if entitlement else None
-        is_open = request.status.state not in FINAL_STATES
         return ObservedRequest(
             exists=vm is not None,
             identity=identity,
@@ -184,8 +183,8 @@ class Observer:
             prices=self._prices(party) if is_orphan else None,
             task=await self._task_of(request) if is_orphan else None,
             orphan=self._orphan(request) if vm is None else None,
-            work=work_on(self._store, request) if is_open else (),
-            decisions=decisions_about(self._store, request) if is_open else (),
+            work=work_on(self._store, request),
+            decisions=decisions_about(self._store, request),
             windows=maintenance_calendar(level.maintenance, vm.spec.maintenance) if vm and level else None,
             missing_policies=missing_policies(self._store),
         )
