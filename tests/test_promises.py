@@ -85,6 +85,7 @@ PROMISES = {
     ),
     "what the customer caused is billed in any case": (
         "test_a_request_is_documented_as_an_order_with_clause_and_billing",
+        "test_a_cause_that_the_work_finds_is_billed_by_its_own_clause",
     ),
     "software from standard sources only": (
         "test_software_from_elsewhere_than_a_free_repository_is_refused",
