@@ -37,11 +37,12 @@ FINAL = (RequestState.DONE, RequestState.WITHDRAWN, RequestState.REFUSED)
 RANK = {
     RequestState.ORDERED: 1,
     RequestState.HELD: 2,
-    RequestState.SCHEDULED: 3,
-    RequestState.IN_WORK: 4,
-    RequestState.DONE: 5,
-    RequestState.WITHDRAWN: 5,
-    RequestState.REFUSED: 5,
+    RequestState.RELEASED: 3,
+    RequestState.SCHEDULED: 4,
+    RequestState.IN_WORK: 5,
+    RequestState.DONE: 6,
+    RequestState.WITHDRAWN: 6,
+    RequestState.REFUSED: 6,
 }
 """The order of states in the admission policy `managedvm-record-status`."""
 
@@ -327,11 +328,16 @@ def refusal_of(before: ChangeRequestStatus, after: ChangeRequestStatus) -> str |
     """Return why the admission policy on the status of records refuses a write, or None when it does not."""
     if after.state is not before.state and RANK[after.state] <= RANK[before.state]:
         return f"state goes from {before.state} back to {after.state}"
-    for name in ("assessment", "completed_at"):
+    for name in ("assessment", "authority", "release", "completed_at"):
         if getattr(before, name) is not None and getattr(after, name) != getattr(before, name):
             return f"{name} is written once"
     if before.started_at is not None and (after.started_at is None or after.started_at < before.started_at):
         return "started_at only moves forward"
+    known, new = before.reaction, after.reaction
+    if known is not None and (new is None or new.due_at != known.due_at):
+        return "the deadline of a reaction stands"
+    if known is not None and known.reacted_at is not None and new != known:
+        return "a reaction stands once there was one"
     return None
 
 
