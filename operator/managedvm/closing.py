@@ -17,7 +17,7 @@ from managedvm.api.workentry import WorkEntry
 from managedvm.errors import StaleError
 from managedvm.planning.ledger import RecordKey, key_of
 from managedvm.planning.statement import Books, CannotCloseError, is_complete, next_page, period, refuse
-from managedvm.planning.verification import Ledger
+from managedvm.planning.verification import Ledger, broken
 from managedvm.planning.wallclock import shown
 from managedvm.world.kube import AlreadyExistsError
 
@@ -97,7 +97,7 @@ async def read_books(kube: Kube, name: str, archived: tuple[Statement, ...] = ()
     prices = PriceList.of(await kube.get("PriceList", "", customer.spec.price_list_ref.name))
     await _only_this_customers(kube, customer)
     pages = {page.metadata.name: page for page in (*archived, *await read_pages(kube, name))}
-    records = await _records(kube, customer.spec.namespaces)
+    records = (await read_records(kube, customer.spec.namespaces)).values()
     return Books(
         customer=customer,
         prices=prices,
@@ -122,9 +122,9 @@ async def read_ledger(kube: Kube, name: str) -> tuple[Ledger, datetime | None]:
     found = [Customer.of(body) for body in await kube.list("Customer", "", field=f"metadata.name={name}")]
     namespaces = {record.namespace for page in pages for record in page.spec.records}
     namespaces.update(namespace for customer in found for namespace in customer.spec.namespaces)
-    records = await _records(kube, tuple(sorted(namespaces)))
+    records = await read_records(kube, tuple(sorted(namespaces)))
     closed_until = found[0].status.closed_until if found else None
-    return Ledger(pages, {key_of(record): record for record in records}), closed_until
+    return Ledger(pages, records), closed_until
 
 
 async def read_month(kube: Kube, pages: tuple[Statement, ...]) -> list[Object]:
@@ -145,6 +145,16 @@ async def read_month(kube: Kube, pages: tuple[Statement, ...]) -> list[Object]:
     return found
 
 
+async def read_records(kube: Kube, namespaces: tuple[str, ...]) -> dict[RecordKey, Resource]:
+    """Return all records of the namespaces by what they are."""
+    found: dict[RecordKey, Resource] = {}
+    for namespace in namespaces:
+        for kind in RECORDS:
+            records = (kind.of(body) for body in await kube.list(kind.KIND.kind, namespace))
+            found.update({key_of(record): record for record in records})
+    return found
+
+
 async def _stop_intake(
     kube: Kube, name: str, month: str, now: datetime, archived: tuple[Statement, ...]
 ) -> None:
@@ -153,6 +163,11 @@ async def _stop_intake(
     if is_complete(books.pages, month):
         return
     refuse(books, month, now)
+    for problem in broken(books.pages):
+        raise CannotCloseError(
+            f"the statements before are not whole: {problem.where}: {problem.text}; give the archive that holds what is "
+            "missing, or verify"
+        )
     until = period(month, books.prices.spec.time_zone).until
     before = books.customer.status.closed_until
     if before is None or before < until:
@@ -170,11 +185,3 @@ async def _only_this_customers(kube: Kube, customer: Customer) -> None:
                 f"namespace {min(shared)} is on the lists of {customer.metadata.name} and {other.metadata.name}, so "
                 "nobody can say whose bill its work belongs to (clause 1); take it off one of them"
             )
-
-
-async def _records(kube: Kube, namespaces: tuple[str, ...]) -> list[Resource]:
-    found: list[Resource] = []
-    for namespace in namespaces:
-        for kind in RECORDS:
-            found += [kind.of(body) for body in await kube.list(kind.KIND.kind, namespace)]
-    return found

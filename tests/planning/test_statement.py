@@ -1,5 +1,6 @@
 """Clause 4: a month is billed once, with every accepted piece of work in it, and never changes."""
 
+import json
 from dataclasses import replace
 from datetime import timedelta
 
@@ -220,7 +221,7 @@ def test_a_page_of_the_longest_texts_fits_into_etcd():
 
     assert len(known.pages) > 1
     for page in known.pages:
-        assert len(page.model_dump_json(by_alias=True).encode()) < BYTES_PER_PAGE * 1.2 < 1_000_000
+        assert len(json.dumps(page.to_json())) < BYTES_PER_PAGE * 1.2 < 1_000_000
 
 
 def test_what_comes_between_two_pages_is_on_the_second():

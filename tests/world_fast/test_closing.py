@@ -208,12 +208,25 @@ def test_statements_that_were_pruned_are_taken_from_the_archive():
     for page in october:
         del kube.objects["Statement", "kunde-a", page.metadata.name]
 
-    with pytest.raises(CannotCloseError, match="kunde-a-2026-10-p3 is not there"):
+    with pytest.raises(
+        CannotCloseError, match=r"not whole: kunde-a-2026-10-p3: kunde-a-2026-11 follows it.*give the archive"
+    ):
         closing(kube, "2026-12", end_of("2026-12"))
     done = closing(kube, "2026-12", end_of("2026-12"), archived=october)
 
     assert done.pages[0].spec.lines == ()
     assert done.pages[0].spec.previous.name == "kunde-a-2026-11"
+
+
+def test_nothing_is_built_on_a_statement_that_was_edited():
+    kube = register()
+    closing(kube)
+    kube.objects["Statement", "kunde-a", "kunde-a-2026-10"]["spec"]["lines"][0]["amount"] = "1.00"
+
+    with pytest.raises(
+        CannotCloseError, match="kunde-a-2026-10: its content is not what its hash was made of"
+    ):
+        closing(kube, "2026-11", end_of("2026-11"))
 
 
 def test_the_intake_is_not_opened_again():

@@ -12,9 +12,11 @@ import typer
 
 from managedvm import __version__, logs
 from managedvm.api import crds
+from managedvm.cli.charge import explain_charge_command
 from managedvm.cli.connection import connection
 from managedvm.cli.explain import explain_command
 from managedvm.cli.request import request_app
+from managedvm.cli.statement import statement_app
 from managedvm.cli.work import work_app
 from managedvm.handlers import registry
 from managedvm.planning.findings import Reason
@@ -28,7 +30,9 @@ app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="The managed hosting contract as a program."
 )
 app.command(name="explain")(explain_command)
+app.command(name="explain-charge")(explain_charge_command)
 app.add_typer(request_app, name="request")
+app.add_typer(statement_app, name="statement")
 app.add_typer(work_app, name="work")
 
 

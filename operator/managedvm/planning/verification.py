@@ -88,6 +88,13 @@ def verify(
     return tuple(dict.fromkeys(found))
 
 
+def broken(pages: Iterable[Statement]) -> tuple[Discrepancy, ...]:
+    """Return what is wrong with pages by themselves; that the latest month is not finished is nothing wrong."""
+    chain = tuple(sorted(pages, key=position))
+    found = (*(problem for page in chain for problem in _page_itself(page)), *_chain(chain, None))
+    return tuple(problem for problem in found if problem.fault is not Fault.INCOMPLETE)
+
+
 def _said(page: Statement) -> tuple[str, str, str]:
     """Return what tells two copies of a page apart: place, name and content."""
     return page.metadata.namespace, page.metadata.name, hash_of(page)

@@ -5,15 +5,18 @@ Drawn line by line, since a piece of work must not be torn apart by the end of a
 
 from collections.abc import Iterable
 from datetime import timedelta
+from html import escape
 from importlib.resources import files
 from typing import Final, cast
 
 from fpdf import FPDF
 from fpdf.enums import Align, MethodReturnValue, XPos, YPos
+from fpdf.fonts import TTFFont
 
 from managedvm.api.statement import StatementLine
 from managedvm.planning.bill import Bill
 from managedvm.planning.records import OPERATOR
+from managedvm.planning.wallclock import shown
 from managedvm.statements.provider import Provider
 from managedvm.statements.table import rate, time_of
 from managedvm.statements.words import (
@@ -29,6 +32,7 @@ from managedvm.statements.words import (
     through,
 )
 
+_PRODUCER: Final = "managedvm"
 _SECOND: Final = timedelta(seconds=1)
 _DAY: Final = timedelta(days=1)
 _FONT: Final = "OpenSans"
@@ -53,6 +57,23 @@ _ADDRESS_TOP: Final = 50.0
 """Where the window of an envelope begins (DIN 5008, form B)."""
 
 
+_METADATA: Final = """\
+<x:xmpmeta xmlns:x="adobe:ns:meta/">
+  <rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#" xmlns:dc="http://purl.org/dc/elements/1.1/"
+    xmlns:xmp="http://ns.adobe.com/xap/1.0/" xmlns:pdf="http://ns.adobe.com/pdf/1.3/"
+    xmlns:pdfaid="http://www.aiim.org/pdfa/ns/id/">
+    <rdf:Description rdf:about="" xmp:CreateDate="{date}" xmp:ModifyDate="{date}" xmp:MetadataDate="{date}"
+      pdf:Producer="{producer}">
+      <pdfaid:part>3</pdfaid:part>
+      <pdfaid:conformance>B</pdfaid:conformance>
+      <dc:title><rdf:Alt><rdf:li xml:lang="x-default">{title}</rdf:li></rdf:Alt></dc:title>
+      <dc:creator><rdf:Seq><rdf:li>{author}</rdf:li></rdf:Seq></dc:creator>
+    </rdf:Description>
+  </rdf:RDF>
+</x:xmpmeta>"""
+"""What PDF/A asks a document to say of itself; the library's own would hold the time of printing."""
+
+
 class _Paper(FPDF):
     """A sheet with a letterhead on the first page and the seal's beginning on each."""
 
@@ -67,6 +88,21 @@ class _Paper(FPDF):
         self.set_auto_page_break(auto=True, margin=_BOTTOM)
         self.set_creation_date(bill.closed_at)
         self.set_lang(language.value)
+
+    def entitle(self, title: str) -> None:
+        """Say in the document what it is, who wrote it and when, which is when the month was closed."""
+        author = self._provider.name if self._provider else self._bill.customer
+        said = {"title": title, "author": author, "producer": _PRODUCER, "date": shown(self._bill.closed_at)}
+        self.set_title(title)
+        self.set_author(author)
+        self.set_producer(_PRODUCER)
+        self.set_xmp_metadata(_METADATA.format(**{name: escape(text) for name, text in said.items()}))
+
+    def put_away(self) -> None:
+        """Close the files of the letters, which the library keeps open."""
+        for font in self.fonts.values():
+            if isinstance(font, TTFFont):
+                font.ttfont.close()
 
     def write_as(self, size: float, *, bold: bool = False, color: tuple[int, int, int] = _INK) -> None:
         """Choose how the next text looks."""
@@ -138,23 +174,24 @@ class _Paper(FPDF):
 def pdf(bill: Bill, language: Language, provider: Provider | None = None, *, invoice: str = "") -> bytes:
     """Return the statement as PDF/A-3; with `invoice`, its number, it is an invoice."""
     # The number of pages stands on each of them, so they are counted first.
-    pages = _drawn(bill, language, provider, invoice, 0).pages_count
-    return bytes(_drawn(bill, language, provider, invoice, pages).output())
+    draft = _drawn(bill, language, provider, invoice, 0)
+    paper = _drawn(bill, language, provider, invoice, draft.pages_count)
+    data = bytes(paper.output())
+    for sheet in (draft, paper):
+        sheet.put_away()
+    return data
 
 
 def _drawn(bill: Bill, language: Language, provider: Provider | None, invoice: str, pages: int) -> _Paper:
     paper = _Paper(bill, language, provider, pages)
-    paper.set_title(
-        f"{_title(language, invoice)} {month_name(bill.month, language)} – {bill.recipient.display_name}"
-    )
-    paper.set_author(provider.name if provider else bill.customer)
+    month = month_name(bill.month, language)
+    paper.entitle(f"{_title(language, invoice)} {month} – {bill.recipient.display_name}")
     paper.add_page()
     _address(paper, bill, provider)
     _particulars(paper, bill, language, invoice)
     paper.set_xy(_LEFT, 100)
     paper.write_as(16, bold=True, color=_ACCENT)
-    heading = f"{_title(language, invoice)} {month_name(bill.month, language)}"
-    paper.cell(_WIDTH, 8, heading, new_x=XPos.LMARGIN, new_y=YPos.NEXT)
+    paper.cell(_WIDTH, 8, f"{_title(language, invoice)} {month}", new_x=XPos.LMARGIN, new_y=YPos.NEXT)
     paper.paragraph(Text.SUBTITLE.in_(language), 9, quiet=True)
     paper.ln(5)
     for title, lines in ((Text.BY_EFFORT, bill.effort), (Text.INCLUDED, bill.included)):

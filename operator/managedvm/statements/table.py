@@ -63,7 +63,7 @@ def _table(bill: Bill, lines: tuple[StatementLine, ...], heading: str, language:
         table.add_row(
             str(line.number),
             span(line.begin, line.end, bill.zone, language),
-            about,
+            Rich(about),  # what people wrote is text, and no markup
             hours(time_of(line)),
             rate(line, currency, language),
             money(line.amount, currency, language),
@@ -152,7 +152,7 @@ def focus_csv(bill: Bill) -> str:
 
 
 def _row(bill: Bill, line: StatementLine) -> dict[str, str]:
-    price = _unit_price(line)
+    price = unit_price(line)
     return {
         "InvoiceId": bill.name,
         "BillingAccountId": bill.recipient.customer_number,
@@ -193,7 +193,7 @@ def _row(bill: Bill, line: StatementLine) -> dict[str, str]:
     }
 
 
-def _unit_price(line: StatementLine) -> str:
+def unit_price(line: StatementLine) -> str:
     """Return the price of an hour with its surcharge, exactly."""
     if line.hourly_rate is None or line.billing is not Billing.EFFORT:
         return ""
