@@ -120,6 +120,11 @@ class TestWhenClocksChange:
         assert [minutes for _, minutes, name, _ in found if name] == [120]
         assert sum(minutes for _, minutes, _, _ in found) == 180
 
+    def test_an_end_that_comes_twice_is_the_last_one(self):
+        early = {**NIGHT, "start": "01:00", "end": "02:30"}
+        found = lines(prices(early), berlin("2027-10-31T00:30"), berlin("2027-10-31T03:30"))
+        assert [(begin, minutes) for begin, minutes, name, _ in found if name] == [("01:00", 150)]
+
 
 def test_increment_and_minimum_count_once_for_the_whole_entry():
     found = charge(prices(EVENING, increment="15m"), berlin("2026-11-24T17:55"), berlin("2026-11-24T18:01"))

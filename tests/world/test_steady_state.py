@@ -8,8 +8,9 @@ import pytest
 
 from lab import operator, wait_until
 from managedvm.api.kinds import KINDS
-from tests.api.bodies import custom
-from tests.world.stage import PATIENCE, condition
+from tests.api.bodies import change_request, custom, work_entry
+from tests.api.server import assert_done
+from tests.world.stage import PATIENCE, PERSON, condition
 
 pytestmark = pytest.mark.lab
 
@@ -53,8 +54,26 @@ def fleet(stage):
         return len(said) == FLEET and all(one and one["status"] == "True" for one in said)
 
     wait_until(ready, f"{FLEET} VMs to be Ready", seconds=3 * PATIENCE)
+    record_work(party)
     yield party
     party.close()
+
+
+def record_work(party):
+    """Leave work behind that is accepted, and work that never will be."""
+    who = f"t@{party.namespace}.example"
+    asked = change_request(party.namespace, "asked", PERSON, managedVMRef={"name": "vm-000"})
+    assert_done(party.stage.api.create(asked))
+    for name, reason in (("accepted", "WorkAccepted"), ("overlap", "Overlap")):
+        work = work_entry(party.namespace, name, who, changeRequestRef={"name": "asked"})
+        assert_done(party.stage.api.create(work))
+        wait_until(
+            lambda of=work, as_=reason: (
+                (condition(party.stage.api.read(of).body, "Accepted") or {}).get("reason") == as_
+            ),
+            f"work {name} to be {reason}",
+            seconds=PATIENCE,
+        )
 
 
 def written(audit, mark, party):

@@ -19,12 +19,20 @@ PERSON = "t@provider.example"
 RECORDED = "2026-11-23T11:59:00Z"
 
 
+class SlowKube(FakeKube):
+    """An API server whose answers take a moment, in which other passes go on."""
+
+    async def patch_status(self, *where):
+        await asyncio.sleep(0)
+        return await super().patch_status(*where)
+
+
 class Stand:
     """A store that sees every write at once, and all the passes that follow from it."""
 
     def __init__(self):
         self.store = Store(INDEXES)
-        self.kube = FakeKube()
+        self.kube = SlowKube()
         self.told, self.counted, self.waiting, self.again = [], {}, [], {}
         self.reconciler = Reconciler(
             store=self.store,
