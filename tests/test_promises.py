@@ -68,6 +68,14 @@ PROMISES = {
         "test_cpus_memory_and_a_disk_grow_while_the_vm_runs_and_each_is_billed_once",
         "test_without_a_price_the_order_is_documented_and_the_work_waits",
     ),
+    "effort is billed by the time actually spent": (
+        "test_work_is_priced_by_the_quarter_of_an_hour_that_was_begun",
+        "test_work_at_night_has_the_surcharge_of_the_night",
+        "test_a_later_price_changes_nothing_that_was_accepted",
+        "TestOneThingAtATime",
+        "TestNobodyOrdered",
+        "test_work_is_recorded_listed_taken_back_and_recorded_anew",
+    ),
     "disturbing work only in maintenance windows": (
         "test_a_change_that_needs_a_power_cycle_waits_for_its_window_and_says_when",
         "test_in_an_open_window_the_guest_is_asked_the_vm_changed_and_started_again",
