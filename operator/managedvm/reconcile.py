@@ -47,6 +47,7 @@ from managedvm.report import (
 )
 from managedvm.world.apply import Hands, VSphere, apply
 from managedvm.world.kube import Kube
+from managedvm.world.managed import Place
 from managedvm.world.observe import Observer
 from managedvm.world.unchanged import Unchanged
 from managedvm.world.work import is_settled
@@ -136,6 +137,7 @@ class Reconciler:
             self._sent.pop(key, None)
             self._waiting.pop(key, None)
             self._teller.found(key, ())
+            self._note_place(key, None)
             return Verdict()
         try:
             verdict = await self._passes[key.kind](body, now)
@@ -161,7 +163,8 @@ class Reconciler:
         sighted = self._unchanged.sighted(key, vm)
         observed = await self._observer.managed_vm(vm)
         plan = managedvm.plan(vm, observed, now)
-        self._note_cluster(name, plan.status, observed.cluster)
+        if not isinstance(observed.sight, Unknown):
+            self._note_place(key, _place(name, plan.status, observed.cluster))
         pending, failed = await self._do(key, plan.actions, vsphere, now)
         if pending and not failed:
             await self._teller.tell(body, repairs(vm.status, plan.findings))
@@ -174,11 +177,9 @@ class Reconciler:
             await self._write(body, vm.status, status)
         return Verdict(next_check=earliest((plan.next_check, pending)))
 
-    def _note_cluster(self, vcenter_name: str, status: ManagedVMStatus, cluster: ClusterFacts | None) -> None:
-        """Ask for a pass of the VCenter when a VM is the first in its cluster; a VM that may not be claimed is none."""
-        if status.vm is None or cluster is None:
-            return
-        if self._observer.is_first_in_cluster(status.vm.v_center_uuid, cluster.moref):
+    def _note_place(self, key: ObjectKey, place: Place | None) -> None:
+        """Ask for a pass of each VCenter that now has another cluster, or another level in one, to keep."""
+        for vcenter_name in self._observer.managed.note(key, place):
             self._wanted(ObjectKey(VCENTER, "", vcenter_name))
 
     async def _vcenter(self, body: dict[str, Any], now: datetime) -> Verdict:
@@ -315,6 +316,13 @@ class Reconciler:
 def _key(body: dict[str, Any]) -> ObjectKey:
     meta = body["metadata"]
     return ObjectKey(body["kind"], meta.get("namespace", ""), meta["name"])
+
+
+def _place(vcenter_name: str, status: ManagedVMStatus, cluster: ClusterFacts | None) -> Place | None:
+    """Return where a VM is managed; one that may not be claimed, or has no order in force, is managed nowhere."""
+    if status.vm is None or status.order is None or cluster is None:
+        return None
+    return Place(vcenter_name, status.vm.v_center_uuid, cluster.moref, status.order.service_level)
 
 
 def _refused(error: StalledError) -> Finding:

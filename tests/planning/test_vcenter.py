@@ -9,7 +9,7 @@ from managedvm.planning.actions import ConfigureClusterHighAvailability
 from managedvm.planning.findings import Aspect, Effect, Reason, Truth
 from managedvm.planning.observed import TaskState, Unknown
 from managedvm.planning.retry import RETRY_AFTER
-from managedvm.planning.vcenter import Connecting, Connection, ObservedVCenter, Trouble, plan
+from managedvm.planning.vcenter import Connecting, Connection, ManagedCluster, ObservedVCenter, Trouble, plan
 from tests.factories import (
     NOW,
     OTHER_UUID,
@@ -27,7 +27,11 @@ SICK = cluster(moref="domain-c2", name="c2", options={})
 
 
 def observed(*clusters, **read) -> ObservedVCenter:
-    fields = {"connection": LINK, "clusters": clusters, "levels": service_levels(), "missing_policies": ()}
+    used = tuple(
+        c if isinstance(c, ManagedCluster) else ManagedCluster(c, frozenset(service_levels()))
+        for c in clusters
+    )
+    fields = {"connection": LINK, "clusters": used, "levels": service_levels(), "missing_policies": ()}
     return ObservedVCenter(**{**fields, **read})
 
 
@@ -126,17 +130,46 @@ def test_nothing_is_touched_while_an_admission_policy_is_missing():
     assert plan(ENFORCED, observed(SICK, missing_policies=("managedvm-records",)), NOW).actions == ()
 
 
-def test_levels_that_want_different_cluster_values_are_for_a_person():
-    odd = service_level().model_copy(
-        update={
-            "high_availability": service_level().high_availability.model_copy(
-                update={"io_quiet_interval": timedelta(seconds=60)}
-            )
-        }
-    )
-    found = plan(ENFORCED, observed(SICK, levels={**service_levels(), "odd": odd}), NOW)
+def odd_level():
+    """Return a level that asks for another cluster-wide value than all others."""
+    level = service_level()
+    other = level.high_availability.model_copy(update={"io_quiet_interval": timedelta(seconds=60)})
+    return level.model_copy(update={"high_availability": other})
+
+
+WITH_ODD = {**service_levels(), "odd": odd_level()}
+
+
+def test_levels_in_one_cluster_that_want_different_values_are_for_a_person():
+    torn = ManagedCluster(SICK, frozenset({"standard", "odd"}))
+    found = plan(ENFORCED, observed(torn, levels=WITH_ODD), NOW)
     assert found.actions == ()
     assert reasons(found)[Aspect.CLUSTERS_CONFIGURED] is Reason.LEVELS_DISAGREE
+    said = next(f.message for f in found.findings if f.reason is Reason.LEVELS_DISAGREE)
+    assert "odd, standard of VMs in cluster" in said
+    assert "60, 120 s" in said
+
+
+def test_a_level_that_nobody_uses_has_no_say():
+    found = plan(ENFORCED, observed(ManagedCluster(SICK, frozenset({"standard"})), levels=WITH_ODD), NOW)
+    (action,) = found.actions
+    assert action.options == {"das.iostatsInterval": "120"}
+
+
+def test_each_cluster_is_set_as_its_own_levels_ask():
+    other = replace(SICK, moref="domain-c3", name="c3")
+    torn = replace(SICK, moref="domain-c4", name="c4")
+    clusters = (
+        ManagedCluster(SICK, frozenset({"standard"})),
+        ManagedCluster(other, frozenset({"odd"})),
+        ManagedCluster(torn, frozenset({"odd", "premium"})),
+    )
+    found = plan(ENFORCED, observed(*clusters, levels=WITH_ODD), NOW)
+    assert {a.cluster: a.options["das.iostatsInterval"] for a in found.actions} == {
+        "domain-c2": "120",
+        "domain-c3": "60",
+    }
+    assert Reason.LEVELS_DISAGREE in [finding.reason for finding in found.findings]
 
 
 def test_without_any_level_nothing_is_promised():

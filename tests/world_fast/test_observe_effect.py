@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from managedvm.engine.objects import ObjectKey
 from managedvm.engine.store import Store
 from managedvm.planning.actions import AdvanceRequest
 from managedvm.planning.findings import Reason
@@ -12,6 +13,7 @@ from managedvm.planning.observed import TaskState, Unknown
 from managedvm.planning.requests import plan
 from managedvm.planning.vcenter import Connection, Trouble
 from managedvm.wiring import INDEXES
+from managedvm.world.managed import Place
 from managedvm.world.observe import SEEN_AFTER, Observer
 from tests.factories import (
     NOW,
@@ -139,7 +141,8 @@ async def test_a_request_that_is_over_asks_no_vcenter():
 def test_a_vcenter_that_lost_its_credentials_is_still_looked_at():
     store = Store(INDEXES)
     observer = Observer(store, {"berlin": View(connection=NO_SECRET)}.get)
-    observer.is_first_in_cluster(VCENTER_UUID, "domain-c1")
+    key = ObjectKey("ManagedVM", "kunde-a", "web-01")
+    observer.managed.note(key, Place("berlin", VCENTER_UUID, "domain-c1", "standard"))
 
     observed = observer.vcenter("berlin")
 

@@ -9,10 +9,22 @@ from managedvm.engine.store import Store
 from managedvm.errors import BusyError, NoPermissionError, RefusedError
 from managedvm.planning.actions import OverrideHighAvailability
 from managedvm.planning.availability import promised
+from managedvm.planning.observed import Unknown
 from managedvm.reconcile import SETTLE, Reconciler
 from managedvm.wiring import INDEXES
+from managedvm.world.managed import ManagedClusters
 from managedvm.world.unchanged import Unchanged
-from tests.factories import NOW, VCENTER_UUID, cluster, managed_vm, observed, service_level, virtual_machine
+from tests.factories import (
+    NOW,
+    VCENTER_UUID,
+    at,
+    cluster,
+    managed_vm,
+    observed,
+    order,
+    service_level,
+    virtual_machine,
+)
 from tests.world_fast.fakes import FakeKube, FakeVSphere
 
 KEY = ObjectKey("ManagedVM", "kunde-a", "web-01")
@@ -28,7 +40,8 @@ class Stand:
         self.kube = FakeKube(body)
         self.vsphere = FakeVSphere()
         self.told = []
-        self.clusters = []
+        self.managed = ManagedClusters()
+        self.cluster = cluster()
         self.wanted = []
         self.store = Store(INDEXES)
         self.store.put(self.kube.objects["ManagedVM", "kunde-a", "web-01"])
@@ -52,11 +65,7 @@ class Stand:
         return body
 
     async def managed_vm(self, _):
-        return observed(self.facts, cluster=cluster())
-
-    def is_first_in_cluster(self, vcenter_uuid, cluster):
-        self.clusters.append((vcenter_uuid, cluster))
-        return True
+        return observed(self.facts, cluster=self.cluster)
 
     async def tell(self, _, told):
         self.told += told
@@ -208,7 +217,7 @@ async def test_the_cluster_of_a_managed_vm_is_looked_after():
 
     await stand.reconcile()
 
-    assert stand.clusters == [(VCENTER_UUID, "domain-c1")]
+    assert stand.managed.of(VCENTER_UUID) == {"domain-c1": {"standard"}}
     assert stand.wanted == [ObjectKey("VCenter", "", "berlin")]
 
 
@@ -218,7 +227,38 @@ async def test_naming_a_vm_that_may_not_be_claimed_touches_no_cluster():
     await stand.reconcile()
 
     assert stand.condition("Claimed")["reason"] == "NotGranted"
-    assert stand.clusters == stand.wanted == []
+    assert stand.managed.of(VCENTER_UUID) == {}
+    assert stand.wanted == []
+
+
+@pytest.mark.parametrize("end", ["the object is gone", "its order has ended", "its VM is gone"])
+async def test_a_cluster_is_kept_no_longer_than_a_vm_in_it_is_managed(end):
+    stand = Stand()
+    await stand.reconcile()
+    stand.wanted.clear()
+
+    if end == "the object is gone":
+        stand.store.drop("ManagedVM", "uid-web-01")
+    elif end == "its order has ended":
+        stand.now = at("2027-01-01T00:00")
+        body = stand.body(orders=[order(until="2026-12-31T00:00:00Z")])
+        stand.store.put(stand.kube._store(body))
+    else:
+        stand.cluster = None
+    await stand.reconcile()
+
+    assert stand.managed.of(VCENTER_UUID) == {}
+    assert stand.wanted == [ObjectKey("VCenter", "", "berlin")]
+
+
+async def test_while_the_vcenter_is_away_its_clusters_stay_known():
+    stand = Stand()
+    await stand.reconcile()
+
+    stand.facts, stand.cluster = Unknown("timeout"), None
+    await stand.reconcile()
+
+    assert stand.managed.of(VCENTER_UUID) == {"domain-c1": {"standard"}}
 
 
 async def test_an_object_that_is_gone_needs_nothing():

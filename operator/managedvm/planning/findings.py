@@ -146,7 +146,7 @@ class Reason(Enum):
     LEVELS_DISAGREE = (
         "ServiceLevelsDisagree",
         Effect.STALLED,
-        "Service levels ask for different cluster-wide values.",
+        "Service levels of VMs in one cluster ask for different cluster-wide values.",
     )
     NO_RESTARTS = ("NoRestarts", Effect.NONE, "vSphere HA has not restarted the VM lately.")
     RESTARTED = (

@@ -39,14 +39,22 @@ class Trouble:
 
 
 @dataclass(frozen=True, slots=True)
+class ManagedCluster:
+    """A cluster that holds managed VMs, and the names of the levels that they have."""
+
+    facts: ClusterFacts
+    levels: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class ObservedVCenter:
-    """All that was read for one VCenter: its connection, the clusters that hold managed VMs, and the levels.
+    """All that was read for one VCenter: its connection, the clusters that hold managed VMs, and all levels.
 
     `is_changing`: this connection is the one before, and the one that the spec asks for now is being made.
     """
 
     connection: Connection | Connecting | Trouble | Unknown
-    clusters: tuple[ClusterFacts, ...]
+    clusters: tuple[ManagedCluster, ...]
     levels: Mapping[str, ServiceLevelSpec]
     missing_policies: tuple[str, ...]
     is_changing: bool = False
@@ -102,25 +110,43 @@ def _changing(vcenter: VCenter, link: Connection | Connecting | Trouble | Unknow
 
 
 def _clusters(vcenter: VCenter, observed: ObservedVCenter, now: datetime) -> Part:
-    quiet = {level.high_availability.io_quiet_interval for level in observed.levels.values()}
-    if len(quiet) > 1:
-        values = ", ".join(sorted(str(int(q.total_seconds())) for q in quiet))
-        words = (
-            f"Service levels ask for ioQuietInterval {values} s, and a cluster has one value. Make them equal"
+    wanted = {cluster.facts.moref: _wanted(cluster, observed.levels) for cluster in observed.clusters}
+    torn = [c for c in observed.clusters if len(wanted[c.facts.moref]) > 1]
+    parts = [_disagreement(cluster, wanted[cluster.facts.moref]) for cluster in torn]
+    drifts = [
+        (cluster.facts, quiet)
+        for cluster in observed.clusters
+        if len(wanted[cluster.facts.moref]) == 1
+        for quiet in wanted[cluster.facts.moref]
+        if cluster_drift(cluster.facts, quiet)
+    ]
+    if not drifts:
+        return (
+            joined(parts) if parts else _right("All clusters with managed VMs keep the promise of vSphere HA")
         )
-        return _wrong(Reason.LEVELS_DISAGREE, words)
-    wanted = next(iter(quiet), None)
-    if wanted is None:
-        return _right("There is no ServiceLevel yet, so nothing is promised for clusters")
-    wrong = [cluster for cluster in observed.clusters if cluster_drift(cluster, wanted)]
-    if not wrong:
-        return _right("All clusters with managed VMs are set so that vSphere HA keeps the promise")
     allowed = vcenter.spec.cluster_settings is vcenter.spec.maximum_mode is Mode.ENFORCE
     if allowed and not observed.missing_policies:
-        return joined(_repair(cluster, wanted, now) for cluster in wrong)
-    facts = some([f"Cluster {c.name} has {'; '.join(cluster_drift(c, wanted))}" for c in wrong], most=3)
+        return joined((*parts, *(_repair(cluster, quiet, now) for cluster, quiet in drifts)))
+    facts = some(
+        [f"Cluster {c.name} has {'; '.join(cluster_drift(c, quiet))}" for c, quiet in drifts], most=3
+    )
     words = f"{facts}. Repair it there, or set clusterSettings and maximumMode to Enforce"
-    return _wrong(Reason.CLUSTER_DRIFT, words)
+    return joined((*parts, _wrong(Reason.CLUSTER_DRIFT, words)))
+
+
+def _wanted(cluster: ManagedCluster, levels: Mapping[str, ServiceLevelSpec]) -> frozenset[timedelta]:
+    """Return what the levels in use there ask for; a level that nobody uses there has no say."""
+    used = (levels[name] for name in cluster.levels if name in levels)
+    return frozenset(level.high_availability.io_quiet_interval for level in used)
+
+
+def _disagreement(cluster: ManagedCluster, quiet: frozenset[timedelta]) -> Part:
+    values = ", ".join(str(int(q.total_seconds())) for q in sorted(quiet))
+    words = (
+        f"Service levels {some(sorted(cluster.levels))} of VMs in cluster {cluster.facts.name} ask for ioQuietInterval "
+        f"{values} s, and a cluster has one value. Make them equal, or move the VMs apart"
+    )
+    return _wrong(Reason.LEVELS_DISAGREE, words)
 
 
 def _repair(cluster: ClusterFacts, wanted: timedelta, now: datetime) -> Part:

@@ -32,7 +32,9 @@ from managedvm.planning.observed import (
     VirtualMachine,
 )
 from managedvm.planning.requestcase import ObservedRequest
+from managedvm.planning.vcenter import ManagedCluster
 from managedvm.planning.work import ObservedWork
+from managedvm.world.managed import ManagedClusters
 from managedvm.world.records import (
     decisions_about,
     decisions_about_open,
@@ -104,7 +106,7 @@ class Observer:
         self._store = store
         self._view_of = view_of
         self._catalogue: dict[tuple[str, str, str], _Parsed] = {}
-        self._clusters: dict[str, set[str]] = {}
+        self.managed = ManagedClusters()
 
     async def managed_vm(self, vm: ManagedVM) -> managedvm.Observed:
         """Read what decides about one ManagedVM."""
@@ -134,13 +136,6 @@ class Observer:
             held=held,
             decisions=decisions_about_open(self._store, open_requests),
         )
-
-    def is_first_in_cluster(self, vcenter_uuid: str, cluster: str) -> bool:
-        """Note that a managed VM is in this cluster; returns whether that was not known before."""
-        known = self._clusters.setdefault(vcenter_uuid, set())
-        is_new = cluster not in known
-        known.add(cluster)
-        return is_new
 
     def vcenter(self, name: str) -> vcenter.ObservedVCenter:
         """Read what decides about one VCenter."""
@@ -320,14 +315,14 @@ class Observer:
                 return link
         return None
 
-    def _managed_clusters(self, link: View) -> Iterator[ClusterFacts]:
-        """Yield the clusters in which passes have met managed VMs, while the vCenter can be seen."""
+    def _managed_clusters(self, link: View) -> Iterator[ManagedCluster]:
+        """Yield the clusters that hold managed VMs, while the vCenter can be seen."""
         state = link.connection
-        known = self._clusters.get(state.vcenter_uuid, ()) if isinstance(state, vcenter.Connection) else ()
-        for moref in sorted(known):
+        known = self.managed.of(state.vcenter_uuid) if isinstance(state, vcenter.Connection) else {}
+        for moref, levels in known.items():
             cluster = link.inventory.cluster(moref)
             if cluster is not None:
-                yield cluster
+                yield ManagedCluster(cluster, levels)
 
     def _levels(self) -> dict[str, ServiceLevelSpec]:
         return {name: level.spec for name, level in self._all(ServiceLevel)}
