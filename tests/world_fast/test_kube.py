@@ -68,8 +68,10 @@ async def drop(request, _count):
         (404, "NotFound", "no", NotFoundError),
         (409, "AlreadyExists", "no", AlreadyExistsError),
         (409, "Conflict", "no", StaleError),
-        (403, "Forbidden", "cannot create resource", NoPermissionError),
+        (403, "Forbidden", 'User "operator" cannot create resource', NoPermissionError),
         (401, "Unauthorized", "no", NoPermissionError),
+        (403, "Forbidden", "unable to create new content because it is being terminated", RefusedError),
+        (403, "Forbidden", "exceeded quota: records", RefusedError),
         (403, "Forbidden", "ValidatingAdmissionPolicy 'x' denied request", RefusedError),
         (422, "Invalid", "no", RefusedError),
         (
@@ -89,6 +91,40 @@ async def test_each_refusal_of_a_create_says_who_must_act(code, reason, message,
             await kube.create(BODY)
 
         assert len(seen) == 1
+
+
+FORBIDDEN = status(403, "Forbidden", 'workentries is forbidden: User "operator" cannot do that')
+
+
+@pytest.mark.parametrize(
+    ("call", "rule"),
+    [
+        (lambda kube: kube.create(BODY), "create on workentries (API group managedvm.dev) in namespace a"),
+        (
+            lambda kube: kube.patch_status("WorkEntry", "a", "w", {}, "1"),
+            "patch on workentries/status (API group managedvm.dev) in namespace a",
+        ),
+        (lambda kube: kube.delete("VMClaim", "vm-1", "uid"), "delete on vmclaims (API group managedvm.dev);"),
+        (lambda kube: kube.get("Secret", "a", "s"), "get on secrets (API group core) in namespace a"),
+        (lambda kube: kube.get("Namespace", "", "a"), "get on namespaces (API group core);"),
+        (lambda kube: kube.list_metadata("Customer"), "list on customers (API group managedvm.dev);"),
+    ],
+)
+async def test_a_right_that_is_missing_at_the_api_server_is_named_as_the_rule_to_add(call, rule):
+    async with server(FORBIDDEN) as (kube, _):
+        with pytest.raises(NoPermissionError) as refusal:
+            await call(kube)
+
+    assert "the API server gives the operator's account no rule for" in str(refusal.value)
+    assert rule in str(refusal.value)
+    assert "manifests/base/rbac" in str(refusal.value)
+    assert "vCenter" not in str(refusal.value)
+
+
+async def test_credentials_that_the_api_server_does_not_accept_are_no_missing_rule():
+    async with server(status(401, "Unauthorized")) as (kube, _):
+        with pytest.raises(NoPermissionError, match="does not accept the operator's credentials"):
+            await kube.get("Namespace", "", "a")
 
 
 async def test_a_create_that_gets_no_answer_is_sent_once_and_its_outcome_is_unknown():

@@ -283,7 +283,11 @@ class Reason(Enum):
         Effect.STALLED,
         "The Secret with the credentials is not usable.",
     )
-    NO_PERMISSION = ("NoPermission", Effect.STALLED, "The vCenter refuses our user a privilege.")
+    NO_PERMISSION = (
+        "NoPermission",
+        Effect.STALLED,
+        "The vCenter refuses our user a privilege, or the API server our account a rule; the message says which.",
+    )
     INVALID_CREDENTIALS = (
         "InvalidCredentials",
         Effect.STALLED,

@@ -271,6 +271,24 @@ _NOT_YET = "failed to configure policy"
 """An API server that has just started knows its policies before our kinds, and refuses what it cannot judge: 30 s at most."""
 
 
+_CANNOT = " cannot "
+"""RBAC says who cannot do what; other refusals, of a quota or of a namespace that ends, say something else."""
+
+_VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
+
+
+def _rule(method: str, path: str) -> str:
+    """Return in words the RBAC rule that a call needs: verb, resource, API group, namespace."""
+    is_core, *parts = path.startswith("/api/"), *path.strip("/").split("/")
+    group, rest = ("", parts[2:]) if is_core else (parts[1], parts[3:])
+    where = ""
+    if rest[0] == "namespaces" and len(rest) > 2:  # noqa: PLR2004 - namespaces/<name>/<resource>
+        where, rest = f" in namespace {rest[1]}", rest[2:]
+    verb = _VERBS.get(method) or ("get" if len(rest) > 1 else "list")
+    resource = "/".join((rest[0], *rest[2:]))
+    return f"{verb} on {resource} (API group {group or 'core'}){where}"
+
+
 def _judged(method: str, path: str, status: int, payload: bytes) -> Object:
     """Return the answer's object, or raise what its status means for us."""
     if status < 400:  # noqa: PLR2004 - HTTP's own border
@@ -291,8 +309,16 @@ def _judged(method: str, path: str, status: int, payload: bytes) -> Object:
             raise AlreadyExistsError(words)
         case 409:
             raise StaleError(words)
-        case 401 | 403 if "ValidatingAdmissionPolicy" not in message:
-            raise NoPermissionError(words)
+        case 401:
+            raise NoPermissionError(
+                "the API server does not accept the operator's credentials; see that its ServiceAccount is there and its "
+                f"token is mounted: {words}"
+            )
+        case 403 if "ValidatingAdmissionPolicy" not in message and _CANNOT in message:
+            raise NoPermissionError(
+                f"the API server gives the operator's account no rule for {_rule(method, path)}; apply "
+                f"manifests/base/rbac, or add the rule: {words}"
+            )
         case 429 | 500 | 502 | 503 | 504:
             raise (UnreachableError if method == "GET" or status == 429 else UnknownOutcomeError)(words)  # noqa: PLR2004
         case _:
