@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import lab
-from lab import kube, operator, vcenter_admin
+from lab import demo_month, kube, operator, vcenter_admin
 from lab.errors import LabError
 from lab.paths import ROOT
 
@@ -248,14 +248,7 @@ def explain(stage: Stage) -> None:
     _run(stage.person(PIPELINE_B), *patch)
     _await_state(stage, "Refused")
     for name in ("kunde-a/web-01", "kunde-b/app-02"):
-        print(f"$ managedvm explain {name}", flush=True)
-        command = [sys.executable, "-m", "managedvm", "explain", name]
-        environment = {
-            **os.environ,
-            "KUBECONFIG": str(stage.world.kubeconfig),
-            "PYTHONPATH": str(ROOT / "operator"),
-        }
-        os.spawnve(os.P_WAIT, command[0], command, environment)  # noqa: S606 - our own program, no shell
+        demo_month.typed(stage.world, "explain", name)
 
 
 def overview(stage: Stage) -> None:
@@ -282,7 +275,15 @@ STORY: tuple[tuple[str, Callable[[Stage], None]], ...] = (
         bill_once,
     ),
     ("A change is reverted before its window: withdrawn, nothing billed (clause 5.1)", withdraw),
+    (
+        "A fault by telephone, from somebody who may not order: held, released, worked on, priced (4, 6.1)",
+        lambda stage: demo_month.answer_a_call(stage.world, stage.admin),
+    ),
     ("Why? Each promise, refusal and charge with its clause", explain),
+    (
+        "The month is over: closed, printed, verified, and one charge explained (clause 4)",
+        lambda stage: demo_month.close_the_month(stage.world),
+    ),
     ("The whole of it", overview),
 )
 
