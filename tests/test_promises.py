@@ -76,6 +76,12 @@ PROMISES = {
         "TestNobodyOrdered",
         "test_work_is_recorded_listed_taken_back_and_recorded_anew",
     ),
+    "billed by effort, month by month": (
+        "test_a_month_is_closed_shown_handed_out_verified_and_explained_by_command",
+        "test_a_closed_month_takes_no_more_work_and_the_next_one_does",
+        "test_a_close_that_died_at_any_write_is_finished_by_the_next",
+        "test_who_prunes_without_an_archive_is_found_out",
+    ),
     "disturbing work only in maintenance windows": (
         "test_a_change_that_needs_a_power_cycle_waits_for_its_window_and_says_when",
         "test_in_an_open_window_the_guest_is_asked_the_vm_changed_and_started_again",

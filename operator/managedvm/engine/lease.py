@@ -82,7 +82,7 @@ class LeaseTiming:
     lease_seconds: float = 15.0
     renew_seconds: float = 10.0
     retry_seconds: float = 2.0
-    look_seconds: float = 1.0
+    look_seconds: float = 0.5
     margin_seconds: float = 2.0
 
     def __post_init__(self) -> None:
