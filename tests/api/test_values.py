@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -13,19 +13,20 @@ from managedvm.api.managedvm import ManagedVM
 from managedvm.api.pricelist import HourlyRate
 from managedvm.api.workentry import WorkEntry
 from tests.api.bodies import change_request, managed_vm, work_entry
+from tests.examples import examples
 
 WHOLE_SECONDS = st.integers(min_value=0, max_value=99_999 * 3600).map(
     lambda seconds: timedelta(seconds=seconds)
 )
 
 
-@settings(derandomize=True)
+@examples(100)
 @given(WHOLE_SECONDS)
 def test_a_duration_reads_back_as_it_was_written(value):
     assert parse_duration(format_duration(value)) == value
 
 
-@settings(derandomize=True)
+@examples(100)
 @given(WHOLE_SECONDS)
 def test_a_duration_is_written_in_one_way_only(value):
     assert format_duration(parse_duration(format_duration(value))) == format_duration(value)
@@ -45,7 +46,7 @@ def test_a_duration_is_read(text, value):
     assert parse_duration(text) == value
 
 
-@settings(derandomize=True)
+@examples(100)
 @given(st.text(max_size=20))
 def test_any_other_text_is_refused_and_never_crashes(text):
     try:

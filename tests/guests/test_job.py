@@ -8,11 +8,12 @@ from base64 import b64decode, b64encode
 from datetime import timedelta
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from managedvm.planning.jobs import Finished
 from managedvm.world.guests import job
+from tests.examples import examples
 
 MINUTE = timedelta(minutes=1)
 WORDS = st.lists(
@@ -20,7 +21,7 @@ WORDS = st.lists(
 )
 
 
-@settings(derandomize=True)
+@examples(100)
 @given(WORDS)
 def test_every_word_of_a_command_is_data_to_the_shell(words):
     arguments = job.start_arguments("a-job", words, MINUTE)

@@ -4,10 +4,11 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from managedvm.planning.reaction import Worked, due_at, reacted_at, reaction
+from tests.examples import examples
 from tests.factories import NOW, at, edited, minutes, service_level
 
 ZONE = ZoneInfo("Europe/Berlin")
@@ -76,7 +77,7 @@ TIMES = st.integers(1, 60 * 24).map(lambda n: f"{n}m")
 HOURS = st.sampled_from([OFFICE, NIGHT, ALWAYS])
 
 
-@settings(derandomize=True, max_examples=60, deadline=None)
+@examples(60)
 @given(INSTANTS, TIMES, HOURS)
 def test_no_reaction_is_due_before_its_time_has_passed(asked, time, hours):
     promised = level(hours, time)
@@ -85,7 +86,7 @@ def test_no_reaction_is_due_before_its_time_has_passed(asked, time, hours):
     assert due - asked >= promised.reaction_time
 
 
-@settings(derandomize=True, max_examples=60, deadline=None)
+@examples(60)
 @given(INSTANTS, st.integers(1, 10_000), TIMES, HOURS)
 def test_who_asks_later_is_never_served_earlier(asked, later, time, hours):
     promised = level(hours, time)
@@ -95,7 +96,7 @@ def test_who_asks_later_is_never_served_earlier(asked, later, time, hours):
     assert first <= second
 
 
-@settings(derandomize=True, max_examples=60, deadline=None)
+@examples(60)
 @given(INSTANTS, TIMES, HOURS)
 def test_minute_by_minute_a_witness_counts_the_same(asked, time, hours):
     promised = level(hours, time)

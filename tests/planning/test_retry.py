@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from managedvm.planning.observed import OUTRUN, TaskState
 from managedvm.planning.retry import RETRY_AFTER, rests_until
+from tests.examples import examples
 from tests.factories import NOW, task
 
 
@@ -26,6 +27,7 @@ def test_a_vcenter_whose_clock_is_wrong_neither_blocks_nor_makes_us_hammer(skew)
     assert rests_until(refused, NOW + RETRY_AFTER) is None
 
 
+@examples(100)
 @given(
     seen=st.datetimes(NOW.replace(tzinfo=None) - 9 * RETRY_AFTER, NOW.replace(tzinfo=None) + 9 * RETRY_AFTER)
 )

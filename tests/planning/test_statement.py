@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from managedvm.planning.ledger import hash_of
@@ -21,6 +21,7 @@ from managedvm.planning.statement import (
 )
 from managedvm.planning.verification import verify
 from tests.bookkeeping import books, close, end_of, ledger, request, reversal, work, written
+from tests.examples import examples
 from tests.factories import at
 
 
@@ -280,6 +281,7 @@ def test_a_month_begins_and_ends_by_the_wall_clock():
     assert period("2026-12", "Europe/Berlin").until == at("2026-12-31T23:00")
 
 
+@examples(100)
 @given(st.integers(-(10**9), 10**9), st.sampled_from(["0", "7", "19", "7.7", "8.25"]))
 def test_the_tax_on_a_credit_mirrors_that_on_a_bill(net, percent):
     assert value_added_tax(net, percent) == -value_added_tax(-net, percent)
@@ -314,7 +316,7 @@ def histories(draw):
     return told
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(histories())
 def test_all_accepted_work_is_billed_exactly_once_and_the_sums_are_those_of_the_lines(history):
     known = books(request(asked="2026-10-01T00:00"))

@@ -12,6 +12,7 @@ from managedvm.planning.actions import AdvanceRequest
 from managedvm.planning.clauses import Clause
 from managedvm.planning.findings import Aspect, Reason, fails, holds, unknown
 from managedvm.report import advanced_status, merge_patch, notices, repairs, reported, status_patch
+from tests.examples import examples
 from tests.factories import NOW
 
 FOUND = holds(Aspect.VM_FOUND, Reason.VM_FOUND, "it is there", Clause.AS_ORDERED)
@@ -195,6 +196,7 @@ def patched(target, patch):
     return result
 
 
+@examples(100)
 @given(objects, objects)
 def test_a_merge_patch_leads_from_one_object_to_the_other(before, after):
     before, after = without_nulls(before), without_nulls(after)
@@ -202,6 +204,7 @@ def test_a_merge_patch_leads_from_one_object_to_the_other(before, after):
     assert patched(before, merge_patch(before, after)) == after
 
 
+@examples(100)
 @given(objects)
 def test_equal_objects_need_no_patch(same):
     assert merge_patch(same, same) == {}

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from managedvm.engine.objects import ObjectKey
 from managedvm.world.managed import ManagedClusters, Place
+from tests.examples import examples
 
 HERE = Place("berlin", "uuid-b", "domain-c1", "standard")
 PREMIUM = Place("berlin", "uuid-b", "domain-c1", "premium")
@@ -51,6 +52,7 @@ places = st.none() | st.builds(
 )
 
 
+@examples(100)
 @given(st.lists(st.tuples(st.integers(0, 3), places)))
 def test_after_any_moves_just_the_clusters_with_vms_are_known(moves):
     managed, now = ManagedClusters(), {}
