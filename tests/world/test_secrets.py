@@ -63,6 +63,8 @@ def strange(stage, kube, simulator):
 def test_no_password_is_told_whatever_goes_wrong(party, strange, replica, lab):
     refused, write = strange
     refused.until("Connected", status="False", reason="InvalidCredentials")
+    # Of a folder that is granted to nobody nothing would be said, not even that its vCenter cannot be seen.
+    refused.allow(grants=[{"namespace": party.namespace, "folder": "/Berlin/vm/kunde-a"}])
     vm = party.vm(vm={"vCenterRef": {"name": refused.name}, "inventoryPath": "/Berlin/vm/kunde-a/web-01"})
     vm.until("VMFound", status="Unknown", reason="VCenterUnreachable")
     refused.vcenter.fault("drop-response", method="Login", count=1)
