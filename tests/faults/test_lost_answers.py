@@ -122,7 +122,7 @@ def test_the_api_server_is_restarted_in_the_middle_of_changes(told, replica):
         lambda: told.lab.client.create(managed_vm("tried"), dryRun="All").ok, "policies that work", seconds=60
     )
     # Without an API server for longer than its lease lasts it ends, at a moment of its own.
-    assert recovered(told, made, kept=replica) == {}
+    assert recovered(told, made, seconds=300, kept=replica) == {}
     replica.start()
 
 
