@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from managedvm.api.base import Status
 from managedvm.api.changerequest import FINAL_STATES, ChangeRequest
-from managedvm.api.managedvm import ManagedVM, ManagedVMStatus
+from managedvm.api.managedvm import ManagedVM
 from managedvm.api.vcenter import VCenter
 from managedvm.api.vmclaim import VMClaim
 from managedvm.api.workentry import WorkEntry
@@ -164,7 +164,7 @@ class Reconciler:
         observed = await self._observer.managed_vm(vm)
         plan = managedvm.plan(vm, observed, now)
         if not isinstance(observed.sight, Unknown):
-            self._note_place(key, _place(name, plan.status, observed.cluster))
+            self._note_place(key, _place(name, plan, observed.cluster))
         pending, failed = await self._do(key, plan.actions, vsphere, now)
         if pending and not failed:
             await self._teller.tell(body, repairs(vm.status, plan.findings))
@@ -318,11 +318,12 @@ def _key(body: dict[str, Any]) -> ObjectKey:
     return ObjectKey(body["kind"], meta.get("namespace", ""), meta["name"])
 
 
-def _place(vcenter_name: str, status: ManagedVMStatus, cluster: ClusterFacts | None) -> Place | None:
-    """Return where a VM is managed; one that may not be claimed, or has no order in force, is managed nowhere."""
-    if status.vm is None or status.order is None or cluster is None:
+def _place(vcenter_name: str, plan: managedvm.Plan, cluster: ClusterFacts | None) -> Place | None:
+    """Return where a VM is managed; one that is somebody else's, or has no order in force, is managed nowhere."""
+    vm, order = plan.status.vm, plan.status.order
+    if not plan.is_identified or vm is None or order is None or cluster is None:
         return None
-    return Place(vcenter_name, status.vm.v_center_uuid, cluster.moref, status.order.service_level)
+    return Place(vcenter_name, vm.v_center_uuid, cluster.moref, order.service_level, plan.may_act)
 
 
 def _refused(error: StalledError) -> Finding:

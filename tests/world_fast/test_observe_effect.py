@@ -142,7 +142,7 @@ def test_a_vcenter_that_lost_its_credentials_is_still_looked_at():
     store = Store(INDEXES)
     observer = Observer(store, {"berlin": View(connection=NO_SECRET)}.get)
     key = ObjectKey("ManagedVM", "kunde-a", "web-01")
-    observer.managed.note(key, Place("berlin", VCENTER_UUID, "domain-c1", "standard"))
+    observer.managed.note(key, Place("berlin", VCENTER_UUID, "domain-c1", "standard", may_act=True))
 
     observed = observer.vcenter("berlin")
 

@@ -217,7 +217,7 @@ async def test_the_cluster_of_a_managed_vm_is_looked_after():
 
     await stand.reconcile()
 
-    assert stand.managed.of(VCENTER_UUID) == {"domain-c1": {"standard"}}
+    assert stand.managed.of(VCENTER_UUID, acting_only=True) == {"domain-c1": {"standard"}}
     assert stand.wanted == [ObjectKey("VCenter", "", "berlin")]
 
 
@@ -229,6 +229,15 @@ async def test_naming_a_vm_that_may_not_be_claimed_touches_no_cluster():
     assert stand.condition("Claimed")["reason"] == "NotGranted"
     assert stand.managed.of(VCENTER_UUID) == {}
     assert stand.wanted == []
+
+
+async def test_a_vm_that_may_not_be_changed_has_its_cluster_told_of_but_not_kept():
+    stand = Stand(vm=Stand.body(mode="Observe"))
+
+    await stand.reconcile()
+
+    assert stand.managed.of(VCENTER_UUID) == {"domain-c1": {"standard"}}
+    assert stand.managed.of(VCENTER_UUID, acting_only=True) == {"domain-c1": frozenset()}
 
 
 @pytest.mark.parametrize("end", ["the object is gone", "its order has ended", "its VM is gone"])

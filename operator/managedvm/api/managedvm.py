@@ -269,13 +269,16 @@ class ResourceValues(ApiModel):
 
 
 class VMStatus(ApiModel):
-    """Which VM this is; facts that change rarely."""
+    """Which VM this is; facts that change rarely. Of a VM that is not ours to look at only the identity is known."""
 
     instance_uuid: Uuid = Field(alias="instanceUUID", description="The VM's instance UUID; sticky.")
     v_center_uuid: Uuid = Field(alias="vCenterUUID", description="Identity of the vCenter that it is in.")
-    inventory_path: Annotated[str, Field(max_length=512)] = Field(description="Where it is in the inventory.")
-    power_state: Annotated[str, Field(max_length=16)] = Field(
-        description="PoweredOn, PoweredOff or Suspended."
+    inventory_path: Annotated[str, Field(max_length=512)] | None = Field(
+        default=None, description="Where it is in the inventory; absent where it may not be looked at."
+    )
+    power_state: Annotated[str, Field(max_length=16)] | None = Field(
+        default=None,
+        description="PoweredOn, PoweredOff or Suspended; absent where it may not be looked at.",
     )
 
 

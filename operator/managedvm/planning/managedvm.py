@@ -90,12 +90,17 @@ class Observed:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Actions in order, findings, the status without its conditions, and when to look again."""
+    """Actions in order, findings, the status without its conditions, and when to look again.
+
+    `is_identified`: the VM was found and is nobody else's. `may_act`: its claim is held and it may be changed.
+    """
 
     actions: tuple[Action, ...]
     findings: tuple[Finding, ...]
     status: ManagedVMStatus
     next_check: datetime | None
+    is_identified: bool = False
+    may_act: bool = False
 
 
 def effective_mode(vm: ManagedVM, vcenter: VCenterSpec | None) -> Mode:
@@ -127,9 +132,11 @@ def plan(vm: ManagedVM, observed: Observed, now: datetime) -> Plan:
         return _plan(joined((base, release(free))), status)
     found = _identified(vm, observed)
     if isinstance(found, Finding):
-        known = None if found.reason is Reason.NOT_GRANTED else status.vm
+        known = _not_looked_at(vm, observed) if found.reason is Reason.NOT_GRANTED else status.vm
         return _plan(joined((base, Part(findings=(found,)))), status.model_copy(update={"vm": known}))
-    return _plan_for(vm, observed, entitlement, found, (base, permitted, status), now=now)
+    return _plan_for(
+        _of_this_vm(vm, found), observed, entitlement, found, (base, permitted, status), now=now
+    )
 
 
 def _suspended(
@@ -152,6 +159,21 @@ def _suspended(
 
 def _identified(vm: ManagedVM, observed: Observed) -> Identified | Finding:
     return identify(vm, sticky_identity(vm, observed.own_claim), observed.sight, observed.vcenter)
+
+
+def _not_looked_at(vm: ManagedVM, observed: Observed) -> VMStatus | None:
+    """Return what status says of a VM that is not ours to look at: which one it was, so that no other takes its place."""
+    sticky = sticky_identity(vm, observed.own_claim)
+    return VMStatus(instance_uuid=sticky.instance_uuid, v_center_uuid=sticky.vcenter_uuid) if sticky else None
+
+
+def _of_this_vm(vm: ManagedVM, found: Identified) -> ManagedVM:
+    """Return the ManagedVM without what its status remembers of another VM, or of one that it does not name."""
+    known = vm.status.vm
+    if known is not None and known.instance_uuid == found.facts.instance_uuid:
+        return vm
+    memory = vm.status.model_copy(update={"configuration": None, "high_availability": None})
+    return vm.model_copy(update={"status": memory})
 
 
 def may_record(permitted: Finding) -> bool:
@@ -211,7 +233,8 @@ def _plan_for(
         may_act=enforce and entitlement.level is not None,
     )
     if claimed.reason is Reason.CONFLICT:
-        return _plan(joined((base, Part(findings=(claimed,)))), status.model_copy(update={"vm": None}))
+        known = _not_looked_at(vm, observed)
+        return _plan(joined((base, Part(findings=(claimed,)))), status.model_copy(update={"vm": known}))
     seen = holds(
         Aspect.VM_FOUND,
         Reason.VM_FOUND,
@@ -236,7 +259,8 @@ def _plan_for(
         size, configuration = _size(vm, observed, entitlement, found, rights=rights, now=now)
         parts.append(size)
         changes["configuration"] = configuration
-    return _plan(joined(parts), status.model_copy(update=changes))
+    whole = _plan(joined(parts), status.model_copy(update=changes))
+    return replace(whole, is_identified=True, may_act=enforce and make_claim is None)
 
 
 def _plan(part: Part, status: ManagedVMStatus) -> Plan:

@@ -40,10 +40,20 @@ class Trouble:
 
 @dataclass(frozen=True, slots=True)
 class ManagedCluster:
-    """A cluster that holds managed VMs, and the names of the levels that they have."""
+    """A cluster that holds managed VMs, and the names of the levels that they have.
+
+    `acting` are the levels of those VMs that may be changed: for them alone the cluster is repaired. Where there is none,
+    its drift is only told.
+    """
 
     facts: ClusterFacts
     levels: frozenset[str]
+    acting: frozenset[str]
+
+    @property
+    def asking(self) -> frozenset[str]:
+        """The levels that have a say in how the cluster is set."""
+        return self.acting or self.levels
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +124,7 @@ def _clusters(vcenter: VCenter, observed: ObservedVCenter, now: datetime) -> Par
     torn = [c for c in observed.clusters if len(wanted[c.facts.moref]) > 1]
     parts = [_disagreement(cluster, wanted[cluster.facts.moref]) for cluster in torn]
     drifts = [
-        (cluster.facts, quiet)
+        (cluster, quiet)
         for cluster in observed.clusters
         if len(wanted[cluster.facts.moref]) == 1
         for quiet in wanted[cluster.facts.moref]
@@ -124,26 +134,32 @@ def _clusters(vcenter: VCenter, observed: ObservedVCenter, now: datetime) -> Par
         return (
             joined(parts) if parts else _right("All clusters with managed VMs keep the promise of vSphere HA")
         )
-    allowed = vcenter.spec.cluster_settings is vcenter.spec.maximum_mode is Mode.ENFORCE
-    if allowed and not observed.missing_policies:
-        return joined((*parts, *(_repair(cluster, quiet, now) for cluster, quiet in drifts)))
-    facts = some(
-        [f"Cluster {c.name} has {'; '.join(cluster_drift(c, quiet))}" for c, quiet in drifts], most=3
-    )
-    words = f"{facts}. Repair it there, or set clusterSettings and maximumMode to Enforce"
-    return joined((*parts, _wrong(Reason.CLUSTER_DRIFT, words)))
+    is_enforced = vcenter.spec.cluster_settings is vcenter.spec.maximum_mode is Mode.ENFORCE
+    allowed = is_enforced and not observed.missing_policies
+    parts += [_repair(c.facts, quiet, now) for c, quiet in drifts if allowed and c.acting]
+    told = [(c.facts, quiet) for c, quiet in drifts if not (allowed and c.acting)]
+    if told:
+        facts = some(
+            [f"Cluster {c.name} has {'; '.join(cluster_drift(c, quiet))}" for c, quiet in told], most=3
+        )
+        words = (
+            f"{facts}. Repair it there, or set clusterSettings and maximumMode here, and spec.mode of a ManagedVM in "
+            "that cluster, to Enforce"
+        )
+        parts.append(_wrong(Reason.CLUSTER_DRIFT, words))
+    return joined(parts)
 
 
 def _wanted(cluster: ManagedCluster, levels: Mapping[str, ServiceLevelSpec]) -> frozenset[timedelta]:
-    """Return what the levels in use there ask for; a level that nobody uses there has no say."""
-    used = (levels[name] for name in cluster.levels if name in levels)
+    """Return what the levels in use there ask for; one that nobody uses there has no say, nor one of VMs left alone."""
+    used = (levels[name] for name in cluster.asking if name in levels)
     return frozenset(level.high_availability.io_quiet_interval for level in used)
 
 
 def _disagreement(cluster: ManagedCluster, quiet: frozenset[timedelta]) -> Part:
     values = ", ".join(str(int(q.total_seconds())) for q in sorted(quiet))
     words = (
-        f"Service levels {some(sorted(cluster.levels))} of VMs in cluster {cluster.facts.name} ask for ioQuietInterval "
+        f"Service levels {some(sorted(cluster.asking))} of VMs in cluster {cluster.facts.name} ask for ioQuietInterval "
         f"{values} s, and a cluster has one value. Make them equal, or move the VMs apart"
     )
     return _wrong(Reason.LEVELS_DISAGREE, words)

@@ -322,11 +322,13 @@ class Observer:
     def _managed_clusters(self, link: View) -> Iterator[ManagedCluster]:
         """Yield the clusters that hold managed VMs, while the vCenter can be seen."""
         state = link.connection
-        known = self.managed.of(state.vcenter_uuid) if isinstance(state, vcenter.Connection) else {}
-        for moref, levels in known.items():
+        if not isinstance(state, vcenter.Connection):
+            return
+        acting = self.managed.of(state.vcenter_uuid, acting_only=True)
+        for moref, levels in self.managed.of(state.vcenter_uuid).items():
             cluster = link.inventory.cluster(moref)
             if cluster is not None:
-                yield ManagedCluster(cluster, levels)
+                yield ManagedCluster(cluster, levels, acting[moref])
 
     def _levels(self) -> dict[str, ServiceLevelSpec]:
         return {name: level.spec for name, level in self._all(ServiceLevel)}
