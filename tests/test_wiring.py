@@ -81,7 +81,7 @@ def test_a_namespace_asks_for_all_in_it(store):
     assert set(passes_after(store, body("Namespace", "a"))) == {WEB, DB, REQUEST}
 
 
-@pytest.mark.parametrize("kind", ["ServiceLevel", "PriceList", "ValidatingAdmissionPolicyBinding"])
+@pytest.mark.parametrize("kind", ["ServiceLevel", "PriceList", "ValidatingAdmissionPolicyBinding", "MutatingAdmissionPolicy"])
 def test_what_all_depend_on_asks_for_all(store, kind):
     assert {WEB, DB} <= set(passes_after(store, body(kind, "x")))
 

@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from tests.api.policies import FOLDER, MUTATING, VALIDATING, files, mutating_bindings, policies
+from managedvm.api.policies import MUTATING, VALIDATING
+from tests.api.policies import FOLDER, files, mutating_bindings, policies
 
 EVERY = [*policies(VALIDATING), *policies(MUTATING)]
 CHECKS = [

@@ -4,7 +4,6 @@ import asyncio
 
 import pytest
 
-from managedvm.api.policies import REQUIRED_BINDINGS
 from managedvm.engine.objects import ObjectKey
 from managedvm.engine.store import Store
 from managedvm.reconcile import Reconciler
@@ -12,6 +11,7 @@ from managedvm.wiring import INDEXES, affected
 from managedvm.world.observe import Observer
 from managedvm.world.unchanged import Unchanged
 from tests.api.bodies import change_request, customer, price_list, reversal, work_entry
+from tests.api.policies import shipped
 from tests.factories import NOW
 from tests.world_fast.fakes import FakeKube
 
@@ -45,10 +45,8 @@ class Stand:
             changed=self.put,
             wanted=self.waiting.append,
         )
-        for kind, names in REQUIRED_BINDINGS.items():
-            for name in names:
-                self.put(self.kube._store({"kind": kind, "apiVersion": "v1", "metadata": {"name": name}}))
         for body in (
+            *shipped(),
             customer("kunde-a", "kunde-a", "kunde-b"),
             price_list("standard"),
             asked("kunde-a"),

@@ -26,7 +26,7 @@ from managedvm.planning.completion import complete, has_taken_effect
 from managedvm.planning.configuration import settled_slip
 from managedvm.planning.entitlement import Entitlement, entitle, services, shown
 from managedvm.planning.execution import execute_initial, resize
-from managedvm.planning.findings import Aspect, Finding, Reason, fails, holds, shortened
+from managedvm.planning.findings import Aspect, Finding, Reason, fails, holds, shortened, some
 from managedvm.planning.identity import (
     Identified,
     Sight,
@@ -282,7 +282,7 @@ def permission(vm: ManagedVM, observed: Observed, mode: Mode) -> Finding:
         return fails(
             Aspect.CHANGES_PERMITTED,
             Reason.POLICY_BINDING_MISSING,
-            f"Admission policy binding {', '.join(observed.missing_policies)} is missing, so the API server does not "
+            f"Admission policy {some(observed.missing_policies)} is not in force as it ships, so the API server does not "
             "refuse what the contract forbids; nothing is done. Apply manifests/base/policies",
             Clause.DOCUMENTED,
         )

@@ -22,7 +22,7 @@ class ObservedRequest:
     the mark of this request, whatever became of its ManagedVM; Unknown while nobody can see that, or it may still come.
     `prices` and `task` are read only where there is work to bill without a ManagedVM; `orphan` is the VM of a request
     without a ManagedVM, unless another one has claimed it. `windows` are the maintenance windows of its VM.
-    While `missing_policies` are not bound nobody can tell in whose name a record was really written.
+    While `missing_policies` are not in force nobody can tell in whose name a record was really written.
     """
 
     exists: bool

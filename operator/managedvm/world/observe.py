@@ -35,11 +35,11 @@ from managedvm.planning.requestcase import ObservedRequest
 from managedvm.planning.vcenter import ManagedCluster
 from managedvm.planning.work import ObservedWork
 from managedvm.world.managed import ManagedClusters
+from managedvm.world.policies import PoliciesInForce
 from managedvm.world.records import (
     decisions_about,
     decisions_about_open,
     is_ledger,
-    missing_policies,
     work_on,
 )
 from managedvm.world.work import observed_work, request_of
@@ -105,6 +105,7 @@ class Observer:
     def __init__(self, store: Store, view_of: Callable[[str], View | None]) -> None:
         self._store = store
         self._view_of = view_of
+        self._policies = PoliciesInForce(store)
         self._catalogue: dict[tuple[str, str, str], _Parsed] = {}
         self.managed = ManagedClusters()
 
@@ -131,7 +132,7 @@ class Observer:
             cluster=link.inventory.cluster(facts.cluster) if link and facts and facts.cluster else None,
             requests=requests,
             task=await self._task(link, facts, requests),
-            missing_policies=missing_policies(self._store),
+            missing_policies=self._policies.missing(),
             is_ledger=is_ledger(self._store, namespace),
             held=held,
             decisions=decisions_about_open(self._store, requests),
@@ -146,7 +147,7 @@ class Observer:
             connection=link.connection if link else vcenter.Connecting("the connection is being set up"),
             clusters=tuple(self._managed_clusters(link)) if link else (),
             levels=self._levels(),
-            missing_policies=missing_policies(self._store),
+            missing_policies=self._policies.missing(),
             is_changing=link is not None and link.is_changing,
         )
 
@@ -181,7 +182,7 @@ class Observer:
             work=work_on(self._store, request),
             decisions=decisions_about(self._store, request),
             windows=maintenance_calendar(level.maintenance, vm.spec.maintenance) if vm and level else None,
-            missing_policies=missing_policies(self._store),
+            missing_policies=self._policies.missing(),
         )
 
     def work(self, entry: WorkEntry) -> ObservedWork:
@@ -189,7 +190,7 @@ class Observer:
         namespace, request = entry.metadata.namespace, request_of(self._store, entry)
         vm = self._store.get("ManagedVM", namespace, request.spec.managed_vm_ref.name) if request else None
         party = self._customer(vm["spec"]["customerRef"]["name"]) if vm else self._customer_of(namespace)
-        missing = missing_policies(self._store)
+        missing = self._policies.missing()
         return observed_work(self._store, entry, request, self._prices(party), missing)
 
     def claim_owner_exists(self, claim: VMClaim) -> bool:

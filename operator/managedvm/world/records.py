@@ -1,10 +1,9 @@
-"""Records that people write beside a request, and what protects records, read from what is held in memory."""
+"""Records that people write beside a request, and where they are protected, read from what is held in memory."""
 
 from collections.abc import Mapping
 
 from managedvm.api.base import LEDGER_LABEL
 from managedvm.api.changerequest import FINAL_STATES, ChangeRequest
-from managedvm.api.policies import REQUIRED_BINDINGS
 from managedvm.api.requestdecision import RequestDecision
 from managedvm.api.workentry import WorkEntry
 from managedvm.engine.store import Store
@@ -36,18 +35,6 @@ def decisions_about_open(
     is_open = ((name, r) for name, r in requests.items() if r.status.state not in FINAL_STATES)
     found = ((name, decisions_about(store, request)) for name, request in is_open)
     return {name: decisions for name, decisions in found if decisions}
-
-
-def missing_policies(store: Store) -> tuple[str, ...]:
-    """Return the names of the bindings that are not there: without them anybody could write anything in any name."""
-    return tuple(
-        sorted(
-            name
-            for kind, names in REQUIRED_BINDINGS.items()
-            for name in names
-            if store.version(kind, "", name) is None
-        )
-    )
 
 
 def is_ledger(store: Store, namespace: str) -> bool:
