@@ -32,7 +32,8 @@ from managedvm.errors import (
 )
 from managedvm.planning import claims, managedvm, orphans, requests, vcenter, work
 from managedvm.planning.actions import EFFECTS, RECORDS, Action
-from managedvm.planning.findings import Aspect, Finding, Reason, fails
+from managedvm.planning.clauses import Clause
+from managedvm.planning.findings import Aspect, Finding, Reason, fails, shortened, some
 from managedvm.planning.observed import ClusterFacts, Unknown
 from managedvm.planning.plan import earliest
 from managedvm.planning.wallclock import shown
@@ -138,6 +139,8 @@ class Reconciler:
             self._waiting.pop(key, None)
             self._teller.found(key, ())
             self._note_place(key, None)
+            if body is not None:
+                await self._tell_ending(body, now)
             return Verdict()
         try:
             verdict = await self._passes[key.kind](body, now)
@@ -302,6 +305,16 @@ class Reconciler:
             "has the trace; report it to whoever runs the operator"
         )
         await self._tell_alone(body, fails(Aspect.CHANGES_PERMITTED, Reason.INTERNAL_ERROR, words), now)
+
+    async def _tell_ending(self, body: dict[str, Any], now: datetime) -> None:
+        """Say that an object which somebody's finalizer keeps is none any more."""
+        keeps = some([shortened(name) for name in body["metadata"].get("finalizers", ())])
+        words = (
+            f"This object is deleted: nothing is done for it, and it holds no claim. It stays only while it has finalizer "
+            f"{keeps}; whoever set it takes it away"
+        )
+        finding = fails(Aspect.CHANGES_PERMITTED, Reason.BEING_DELETED, words, Clause.AS_ORDERED)
+        await self._tell_alone(body, finding, now)
 
     async def _tell_alone(self, body: dict[str, Any], finding: Finding, now: datetime) -> None:
         """Report a finding beside what was known before, of a kind whose conditions are ours."""

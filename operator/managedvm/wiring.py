@@ -109,7 +109,8 @@ def affected(change: Change, store: Store) -> Wanted:
 
 def _around_managed_vm(key: ObjectKey, what: What, lane: Lane, store: Store) -> Wanted:
     yield key, lane
-    if what is What.GONE:
+    vm = store.get(*key)
+    if vm is None or vm["metadata"].get("deletionTimestamp"):
         for body in store.by_index("VMClaim", "owner", (key.namespace, key.name)):
             yield _key(body), Lane.DRIFT
     if what in (What.CREATED, What.SPEC, What.GONE):

@@ -131,7 +131,29 @@ def test_the_first_configuration_needs_no_slip(tenant, name):
     assert_done(tenant.provider.create(managed_vm(tenant.namespace, name, resources={"cpus": 8})))
 
 
-@pytest.mark.parametrize("memory", ["4097Mi", "3Mi", "99999999999999Ti"])
+@pytest.mark.parametrize("memory", ["25Ti", "24577Gi", "8388604Ti", "99999999999999Ti"])
+def test_more_memory_than_a_vm_can_have_is_refused(tenant, name, memory):
+    answer = tenant.provider.create(managed_vm(tenant.namespace, name, resources={"memory": memory}))
+    assert_refused(answer, "spec.resources.memory", "at most 24Ti", "clause 6.3", "write for example 8Gi")
+
+
+@pytest.mark.parametrize("size", ["63Ti", "63489Gi", "400Ti", "8388608Ti", "99999999999999Ti"])
+def test_a_larger_disk_than_there_is_is_refused(tenant, vm, size):
+    disks = [{"name": "data", "deviceNode": "SCSI(0:1)", "size": size}]
+    ordered = {"resources": {"disks": disks}, "change": slip(tenant.user("customer"), "one")}
+    answer = tenant.customer.patch(vm, {"spec": ordered})
+    assert_refused(
+        answer, "spec.resources.disks[0].size", "at most 62Ti", "clause 6.3", "write for example 40Gi"
+    )
+
+
+def test_the_largest_vm_there_is_can_be_ordered(tenant, name):
+    disks = [{"name": "data", "deviceNode": "SCSI(0:1)", "size": "62Ti"}]
+    body = managed_vm(tenant.namespace, name, resources={"memory": "24Ti", "disks": disks})
+    assert_done(tenant.provider.create(body))
+
+
+@pytest.mark.parametrize("memory", ["4097Mi", "3Mi"])
 def test_memory_that_vsphere_does_not_take_is_refused(tenant, name, memory):
     answer = tenant.provider.create(managed_vm(tenant.namespace, name, resources={"memory": memory}))
     assert_refused(answer, "spec.resources.memory", "multiple of 4Mi", "clause 6.3")

@@ -221,7 +221,7 @@ AMOUNTS = [
     "1,00",
     "\u0661.00",
 ]
-SIZES = ["4Gi", "0Gi", "1.5Gi", "4G", "4gi", "04Gi", "99999999999999Ti", "\u0664Gi"]
+SIZES = ["24Ti", "24577Gi", "4Gi", "0Gi", "1.5Gi", "4G", "4gi", "04Gi", "99999999999999Ti", "\u0664Gi"]
 PATHS = ["/a", "/a/b", "a/b", "/a/", "//a", "/", "/a/b/\n", "/Berlin/vm/\u00dcber uns/web 01"]
 
 
@@ -238,6 +238,8 @@ def _probes(namespace):
         yield amount, body
     for size in SIZES:
         yield size, managed_vm(namespace, "probe", resources={"memory": size})
+        disk = {"name": "data", "deviceNode": "SCSI(0:1)", "size": size}
+        yield size, managed_vm(namespace, "probe", resources={"disks": [disk]})
     for path in PATHS:
         identity = {"vCenterRef": {"name": "nowhere"}, "inventoryPath": path}
         yield path, managed_vm(namespace, "probe", vm=identity)
@@ -279,8 +281,8 @@ def test_a_singleton_has_one_name(tenant):
     ("field", "wrong"),
     [
         ("heartbeatFailureInterval", ("0s", "9s", "11m")),
-        ("ioQuietInterval", ("0s", "29s", "61m")),
         ("minimumUptime", ("0s", "29s", "61m")),
+        ("streakEndsAfter", ("0s", "9m59s", "169h")),
     ],
 )
 def test_an_interval_of_high_availability_that_would_break_its_promise_is_refused(tenant, name, field, wrong):
@@ -291,8 +293,36 @@ def test_an_interval_of_high_availability_that_would_break_its_promise_is_refuse
         assert_refused(answer, f"spec.highAvailability.{field}", "clause 5.2", "write for example")
 
 
-@pytest.mark.parametrize(("heartbeat", "quiet"), [("10s", "30s"), ("30s", "120s"), ("10m", "1h")])
-def test_an_interval_of_high_availability_within_its_bounds_is_accepted(tenant, name, heartbeat, quiet):
+@pytest.mark.parametrize(("heartbeat", "streak"), [("10s", "10m"), ("30s", "1h"), ("10m", "168h")])
+def test_an_interval_of_high_availability_within_its_bounds_is_accepted(tenant, name, heartbeat, streak):
     body = service_level(name)
-    body["spec"]["highAvailability"] |= {"heartbeatFailureInterval": heartbeat, "ioQuietInterval": quiet}
+    body["spec"]["highAvailability"] |= {"heartbeatFailureInterval": heartbeat, "streakEndsAfter": streak}
     assert_done(tenant.provider.create(body, dryRun="All"))
+
+
+@pytest.mark.parametrize("quiet", ["0s", "30s", "119s", "121s", "1h"])
+def test_the_time_without_activity_is_the_contracts(tenant, name, quiet):
+    body = service_level(name)
+    body["spec"]["highAvailability"]["ioQuietInterval"] = quiet
+    answer = tenant.provider.create(body, dryRun="All")
+    assert_refused(answer, "spec.highAvailability.ioQuietInterval", "clause 5.2", "write 120s")
+    body["spec"]["highAvailability"]["ioQuietInterval"] = "2m"
+    assert_done(tenant.provider.create(body, dryRun="All"))
+
+
+def test_more_restarts_in_a_row_than_the_contract_allows_are_refused(tenant, name):
+    body = service_level(name)
+    for number in (4, 10):
+        body["spec"]["highAvailability"]["maximumRestarts"] = number
+        answer = tenant.provider.create(body, dryRun="All")
+        assert_refused(answer, "spec.highAvailability.maximumRestarts", "clause 5.2", "write 3 or less")
+    body["spec"]["highAvailability"]["maximumRestarts"] = 1
+    assert_done(tenant.provider.create(body, dryRun="All"))
+
+
+@pytest.mark.parametrize("field", ["reactionTime", "recoveryTime"])
+def test_a_time_that_nobody_can_keep_is_not_promised(tenant, name, field):
+    body = service_level(name)
+    body["spec"][field] = "0s"
+    answer = tenant.provider.create(body, dryRun="All")
+    assert_refused(answer, f"spec.{field}", "clause 4.1", "write for example")

@@ -84,6 +84,21 @@ def test_a_namespaced_object_reads_back_as_it_was_written(model, body):
     assert model.of(once.to_json()) == once
 
 
+@pytest.mark.parametrize(
+    ("resources", "words"),
+    [
+        ({"memory": "25Ti"}, "25Ti is more than 24Ti"),
+        (
+            {"disks": [{"name": "a", "deviceNode": "SCSI(0:0)", "size": "8388608Ti"}]},
+            "8388608Ti is more than 62Ti",
+        ),
+    ],
+)
+def test_a_size_that_no_vm_can_have_is_no_spec(resources, words):
+    with pytest.raises(ValidationError, match=words):
+        ManagedVM.of(managed_vm("kunde-a", "web-01", resources=resources))
+
+
 def test_a_field_of_a_newer_version_is_passed_over():
     body = managed_vm("kunde-a", "web-01", somethingNew={"a": 1})
     assert ManagedVM.of(body) == ManagedVM.of(managed_vm("kunde-a", "web-01"))

@@ -37,10 +37,7 @@ def watched(facts, *levels) -> ManagedCluster:
 
 
 def observed(*clusters, **read) -> ObservedVCenter:
-    used = tuple(
-        c if isinstance(c, ManagedCluster) else kept(c, *service_levels())
-        for c in clusters
-    )
+    used = tuple(c if isinstance(c, ManagedCluster) else kept(c, *service_levels()) for c in clusters)
     fields = {"connection": LINK, "clusters": used, "levels": service_levels(), "missing_policies": ()}
     return ObservedVCenter(**{**fields, **read})
 

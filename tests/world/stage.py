@@ -382,6 +382,11 @@ def _until(
 
 def keep_credentials(kube: Kube, name: str, simulator: Simulator, **values: str) -> None:
     """Write the Secret that a VCenter names: the operator's at this simulator, with `values` in place of its own."""
-    right = {"username": OPERATOR, "password": PASSWORDS[OPERATOR], "ca.crt": simulator.ca}
+    right = {
+        "server": f"127.0.0.1:{simulator.port}",
+        "username": OPERATOR,
+        "password": PASSWORDS[OPERATOR],
+        "ca.crt": simulator.ca,
+    }
     meta = {"name": name, "namespace": NAMESPACE}
     kube.apply({"apiVersion": "v1", "kind": "Secret", "metadata": meta, "stringData": {**right, **values}})

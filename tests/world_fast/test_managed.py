@@ -68,7 +68,9 @@ places = st.none() | st.builds(
 
 def known(managed):
     uuids = ("uuid-1", "uuid-2")
-    return {(uuid, acting): managed.of(uuid, acting_only=acting) for uuid in uuids for acting in (False, True)}
+    return {
+        (uuid, acting): managed.of(uuid, acting_only=acting) for uuid in uuids for acting in (False, True)
+    }
 
 
 @examples(100)

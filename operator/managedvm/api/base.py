@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     AwareDatetime,
     BaseModel,
     BeforeValidator,
@@ -133,6 +134,22 @@ SignedMoney = Annotated[str, Field(max_length=16, pattern=r"^-?[0-9]{1,12}\.[0-9
 Percent = Annotated[str, Field(max_length=6, pattern=r"^[0-9]{1,3}(\.[0-9]{1,2})?$")]
 Quantity = Annotated[str, Field(min_length=2, max_length=16, pattern=r"^[1-9][0-9]*(Mi|Gi|Ti)$")]
 """A size in whole binary units: memory and disks are sold and configured in them."""
+
+
+def at_most(largest: str) -> AfterValidator:
+    """Return the check of a `Quantity` that it is no larger; the API server's own is written beside it in CEL."""
+
+    def check(size: str) -> str:
+        if _mebibytes(size) > _mebibytes(largest):
+            raise ValueError(f"{size} is more than {largest}")
+        return size
+
+    return AfterValidator(check)
+
+
+def _mebibytes(size: str) -> int:
+    return int(size[:-2]) << {"Mi": 0, "Gi": 10, "Ti": 20}[size[-2:]]
+
 
 NOT_PLACES = ("Factory", "Local", "localtime", "posixrules")
 """Names that lead to some file of a zone database and to no place: what they mean depends on the machine."""

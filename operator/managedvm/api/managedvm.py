@@ -22,10 +22,15 @@ from managedvm.api.base import (
     TimeZone,
     Uuid,
     WeeklyHours,
+    at_most,
     list_map,
 )
 from managedvm.api.order import ORDER_RULES, Orders, ServicePackage
 from managedvm.api.vcenter import Mode
+
+LARGEST_DISK = "62Ti"
+MOST_MEMORY = "24Ti"
+"""The configuration maximums of vSphere 8; more is a slip of the pen."""
 
 
 class VMOrigin(StrEnum):
@@ -135,7 +140,21 @@ class Disk(ApiModel):
     ] = Field(
         description="Virtual device node as vSphere shows it: controller type, bus and unit. Example: SCSI(0:0)."
     )
-    size: Quantity = Field(
+    size: Annotated[
+        Quantity,
+        at_most(LARGEST_DISK),
+        Field(
+            json_schema_extra={
+                "x-kubernetes-validations": [
+                    {
+                        "rule": f"quantity(self).compareTo(quantity('{LARGEST_DISK}')) <= 0",
+                        "message": f"size: a virtual disk is at most {LARGEST_DISK}, as vSphere says, and never shrinks again "
+                        "(clause 6.3); write for example 40Gi",
+                    }
+                ]
+            }
+        ),
+    ] = Field(
         description="Size of the virtual disk; it can only grow, and the file system in it is not grown. Example: 40Gi."
     )
 
@@ -149,14 +168,20 @@ class Resources(ApiModel):
     memory: (
         Annotated[
             Quantity,
+            at_most(MOST_MEMORY),
             Field(
                 json_schema_extra={
                     "x-kubernetes-validations": [
                         {
+                            "rule": f"quantity(self).compareTo(quantity('{MOST_MEMORY}')) <= 0",
+                            "message": f"memory: a VM has at most {MOST_MEMORY}, as vSphere says (clause 6.3); write for "
+                            "example 8Gi",
+                        },
+                        {
                             "rule": "isQuantity(self) && quantity(self).isInteger() && "
                             "quantity(self).asInteger() % 4194304 == 0",
                             "message": "memory must be a multiple of 4Mi, as vSphere requires (clause 6.3)",
-                        }
+                        },
                     ]
                 }
             ),

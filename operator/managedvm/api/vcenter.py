@@ -34,13 +34,16 @@ class Grant(ApiModel):
     folder: InventoryPath = Field(description="Inventory folder. Example: /Berlin/vm/kunde-a.")
 
 
+DEFAULT_CA_KEY = "ca.crt"
+
+
 class Tls(ApiModel):
     """Whom we trust to be this vCenter. Certificates are always verified."""
 
     ca_key: Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[-._a-zA-Z0-9]+$")] = Field(
-        default="ca.crt",
-        description="Key of the credentials Secret that holds the CA certificates in PEM; without such a key the "
-        "system's own trust store decides.",
+        default=DEFAULT_CA_KEY,
+        description="Key of the credentials Secret that holds the CA certificates in PEM. Without a key ca.crt there the "
+        "system's own trust store decides; any other key must be there.",
     )
 
 
@@ -61,7 +64,8 @@ class VCenterSpec(ApiModel):
         )
     )
     credentials_secret_ref: LocalReference = Field(
-        description="Secret in the operator's own namespace with the keys username, password and usually ca.crt."
+        description="Secret in the operator's own namespace with the keys server, username, password and usually "
+        "ca.crt. Its server names each server that it is for, as here, and it is sent to no other."
     )
     tls: Tls = Field(default=Tls(), description="Trust.")
     maximum_mode: Mode = Field(

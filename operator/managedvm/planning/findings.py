@@ -109,7 +109,12 @@ class Reason(Enum):
     PERMITTED = ("Permitted", Effect.NONE, "Changes are permitted.")
     OBSERVE_ONLY = ("ObserveOnly", Effect.NONE, "Observe mode: everything is decided, nothing is done.")
     SUSPENDED = ("Suspended", Effect.NONE, "Suspended by spec.suspend: nothing is decided.")
-    POLICY_BINDING_MISSING = ("PolicyBindingMissing", Effect.STALLED, "An admission policy is missing, or not bound as it ships.")
+    BEING_DELETED = ("BeingDeleted", Effect.STALLED, "The object is deleted; only a finalizer keeps it.")
+    POLICY_BINDING_MISSING = (
+        "PolicyBindingMissing",
+        Effect.STALLED,
+        "An admission policy is missing, or not bound as it ships.",
+    )
     LEDGER_UNPROTECTED = ("LedgerUnprotected", Effect.STALLED, "The Namespace is not protected as a ledger.")
     TOOLS_RUNNING = ("ToolsRunning", Effect.NONE, "VMware Tools run.")
     TOOLS_NOT_RUNNING = (

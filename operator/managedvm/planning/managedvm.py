@@ -134,9 +134,7 @@ def plan(vm: ManagedVM, observed: Observed, now: datetime) -> Plan:
     if isinstance(found, Finding):
         known = _not_looked_at(vm, observed) if found.reason is Reason.NOT_GRANTED else status.vm
         return _plan(joined((base, Part(findings=(found,)))), status.model_copy(update={"vm": known}))
-    return _plan_for(
-        _of_this_vm(vm, found), observed, entitlement, found, (base, permitted, status), now=now
-    )
+    return _plan_for(_of_this_vm(vm, found), observed, entitlement, found, (base, permitted, status), now=now)
 
 
 def _suspended(

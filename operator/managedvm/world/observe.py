@@ -39,6 +39,7 @@ from managedvm.world.policies import PoliciesInForce
 from managedvm.world.records import (
     decisions_about,
     decisions_about_open,
+    declared_vm,
     is_ledger,
     work_on,
 )
@@ -154,7 +155,7 @@ class Observer:
     async def request(self, request: ChangeRequest, now: datetime) -> ObservedRequest:
         """Read what decides about one ChangeRequest outside of its ManagedVM's pass."""
         namespace, name = request.metadata.namespace, request.spec.managed_vm_ref.name
-        body = self._store.get("ManagedVM", namespace, name)
+        body = declared_vm(self._store, namespace, name)
         vm = ManagedVM.of(body) if body else None
         identity = entitlement = None
         party = self._customer_of(namespace) if vm is None else self._customer(vm.spec.customer_ref.name)
@@ -194,9 +195,9 @@ class Observer:
         return observed_work(self._store, entry, request, self._prices(party), missing)
 
     def claim_owner_exists(self, claim: VMClaim) -> bool:
-        """Return whether the ManagedVM that holds the claim is there."""
+        """Return whether the ManagedVM that holds the claim is there, and not about to go."""
         owner = claim.spec.owner
-        return self._store.get("ManagedVM", owner.namespace, owner.name) is not None
+        return declared_vm(self._store, owner.namespace, owner.name) is not None
 
     def _sight(self, vm: ManagedVM, link: View | None, own: VMClaim | None) -> Sight | Unknown | None:
         if link is None:

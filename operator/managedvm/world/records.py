@@ -6,6 +6,7 @@ from managedvm.api.base import LEDGER_LABEL
 from managedvm.api.changerequest import FINAL_STATES, ChangeRequest
 from managedvm.api.requestdecision import RequestDecision
 from managedvm.api.workentry import WorkEntry
+from managedvm.engine.objects import Object
 from managedvm.engine.store import Store
 from managedvm.planning.reaction import Worked
 
@@ -35,6 +36,12 @@ def decisions_about_open(
     is_open = ((name, r) for name, r in requests.items() if r.status.state not in FINAL_STATES)
     found = ((name, decisions_about(store, request)) for name, request in is_open)
     return {name: decisions for name, decisions in found if decisions}
+
+
+def declared_vm(store: Store, namespace: str, name: str) -> Object | None:
+    """Return a ManagedVM, None where it is gone or about to go: a finalizer of somebody's prolongs no contract."""
+    body = store.get("ManagedVM", namespace, name)
+    return body if body is not None and not body["metadata"].get("deletionTimestamp") else None
 
 
 def is_ledger(store: Store, namespace: str) -> bool:

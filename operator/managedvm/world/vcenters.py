@@ -8,14 +8,10 @@ when it lasts: it may concern ten thousand of them.
 
 import asyncio
 import logging
-from base64 import b64decode
-from binascii import Error as Base64Error
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
-
-from pydantic import SecretStr
 
 from managedvm.api.vcenter import VCenter, VCenterSpec
 from managedvm.engine.budget import Budget
@@ -24,6 +20,7 @@ from managedvm.logs import redaction
 from managedvm.planning import vcenter as planning
 from managedvm.planning.findings import Reason
 from managedvm.planning.observed import TaskFacts, Unknown
+from managedvm.world.credentials import server_of
 from managedvm.world.kube import Kube, NotFoundError, Object
 from managedvm.world.vsphere.connection import Server
 from managedvm.world.vsphere.health import Filling, Healthy, InventoryHealth, Unreachable
@@ -41,7 +38,6 @@ TASKS_ARE_AWAITED = timedelta(seconds=30)
 _LOOK = 0.2
 """Seconds between two looks at whether they have ended."""
 
-_HTTPS = 443
 _FOR_PEOPLE = {
     reason.word: reason
     for reason in (Reason.NO_PERMISSION, Reason.INVALID_CREDENTIALS, Reason.TLS_NOT_TRUSTED)
@@ -169,22 +165,11 @@ class Link:
             secret = await self._owner.kube.get("Secret", self._owner.namespace, name)
         except NotFoundError:
             raise InvalidCredentialsError(
-                f"Secret {self._owner.namespace}/{name} is missing. Create it with username, password and ca.crt"
+                f"Secret {self._owner.namespace}/{name} is missing. Create it with server, username, password and ca.crt"
             ) from None
-        username, password = _value(secret, "username"), _value(secret, "password")
-        if not username or not password:
-            raise InvalidCredentialsError(
-                f"Secret {self._owner.namespace}/{name} needs the keys username and password"
-            )
-        redaction.register(password)
-        host, _, port = self.spec.server.partition(":")
-        return Server(
-            host=host,
-            port=int(port or _HTTPS),
-            username=username,
-            password=SecretStr(password),
-            ca=_value(secret, self.spec.tls.ca_key) or None,
-        )
+        server = server_of(self.spec, secret)
+        redaction.register(server.password.get_secret_value())
+        return server
 
     def _may_act(self) -> bool:
         return self.serves and not self.leaving and self._owner.may_act()
@@ -369,11 +354,3 @@ def _in_short(health: InventoryHealth) -> tuple[type, str]:
 
 def _address(spec: VCenterSpec) -> tuple[object, ...]:
     return spec.server, spec.credentials_secret_ref, spec.tls
-
-
-def _value(secret: Object, key: str) -> str:
-    """Return a value of a Secret, empty where it is missing or no text."""
-    try:
-        return b64decode((secret.get("data") or {}).get(key, ""), validate=True).decode().strip()
-    except (Base64Error, UnicodeDecodeError):
-        return ""
