@@ -122,6 +122,38 @@ def test_nobody_is_named_on_creation_without_attest(tenant, name):
     assert_done(tenant.provider.create(body))
 
 
+def test_a_slip_says_only_what_was_written_into_it(tenant, vm):
+    """Two tools apply slips one after the other: the ticket of the first is none of the second's."""
+
+    def applied(manager, memory, **fields):
+        body = {key: vm[key] for key in ("apiVersion", "kind")}
+        body["metadata"] = {"name": vm["metadata"]["name"], "namespace": tenant.namespace}
+        body["spec"] = {"resources": {"memory": memory}, "change": fields}
+        answer = tenant.provider.apply(body, manager=manager, force=True)
+        assert_done(answer)
+        return answer.body["spec"]["change"]
+
+    user = tenant.user("provider")
+    first = {"id": "first", "requestedBy": user, "ticket": "4711"}
+    assert applied("git", "8Gi", **first) == first
+    second = {"id": "second", "requestedBy": user}
+    assert applied("portal", "16Gi", **second) == second
+
+
+def test_the_windows_of_a_vm_are_agreed_on_as_a_whole(tenant, name):
+    hours = {"days": ["Sat"], "start": "05:00", "end": "07:00"}
+    agreed = {"timeZone": "UTC", "windows": [hours], "agreedBy": "Anna", "agreedAt": "2026-01-01T00:00:00Z"}
+    body = managed_vm(tenant.namespace, name)
+    assert_done(tenant.provider.create(body))
+    body["spec"] = {"maintenance": {"agreed": agreed}}
+    assert_done(tenant.provider.apply(body, manager="git", force=True))
+    lacking = {**agreed}
+    del lacking["agreedBy"]
+    body["spec"] = {"maintenance": {"agreed": lacking}}
+    answer = tenant.provider.apply(body, manager="portal", force=True)
+    assert_refused(answer, "spec.maintenance.agreed.agreedBy", "Required value")
+
+
 def test_operation_needs_no_slip(tenant, changed):
     operation = {"suspend": True, "mode": "Enforce", "restartPolicy": "InWindow", "deletionProtection": False}
     assert_done(tenant.customer.patch(changed, {"spec": operation}))

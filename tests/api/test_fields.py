@@ -152,6 +152,13 @@ LISTS = {
 }
 
 
+WAYS_OUT = {
+    "spec.orders": ("at most 16", "clause 1", "create it again with the orders that are in force"),
+    "spec.requesters": ("at most 64", "clause 4", "create it again with the entries that are in force"),
+}
+"""What a refusal says of a list from which nothing is ever removed."""
+
+
 @pytest.mark.parametrize("field", LISTS)
 def test_a_list_has_a_limit(tenant, field):
     limit, make = LISTS[field]
@@ -161,7 +168,8 @@ def test_a_list_has_a_limit(tenant, field):
             body["metadata"]["namespace"] = tenant.namespace
     if full["kind"] == "ManagedVM":
         full["spec"]["customerRef"] = over["spec"]["customerRef"] = {"name": tenant.namespace}
-    assert_refused(tenant.provider.create(over, dryRun="All"), field, f"must have at most {limit} items")
+    words = WAYS_OUT.get(field, (f"must have at most {limit} items",))
+    assert_refused(tenant.provider.create(over, dryRun="All"), field, *words)
     assert_done(tenant.provider.create(full, dryRun="All"))
 
 
@@ -172,6 +180,36 @@ def test_a_list_has_a_limit(tenant, field):
 def test_a_text_has_a_limit_and_a_form(tenant, name, field, value):
     answer = tenant.provider.create(managed_vm(tenant.namespace, name, orders=[order() | {field: value}]))
     assert_refused(answer, f"spec.orders[0].{field}")
+
+
+@pytest.mark.parametrize(
+    ("begin", "end"),
+    [
+        ("2026-12-01T00:00:00.0000001Z", "2026-12-01T00:00:00.0000002Z"),
+        ("2026-12-01T00:00:00Z", "2026-12-01T00:00:00.999999999Z"),
+        ("2026-12-01T00:00:00Z", "2026-12-01T00:00:00Z"),
+        ("2026-12-02T00:00:00Z", "2026-12-01T00:00:00Z"),
+    ],
+)
+def test_a_freeze_lasts_a_second_at_least(tenant, name, begin, end):
+    freeze = {"from": begin, "until": end, "reason": "sale"}
+    body = managed_vm(tenant.namespace, name, maintenance={"freezes": [freeze]})
+    answer = tenant.provider.create(body, dryRun="All")
+    assert_refused(answer, "spec.maintenance.freezes[0]", "until", "clause 5.1", "write whole seconds")
+    freeze["until"] = "2026-12-02T00:00:01Z"
+    body = managed_vm(tenant.namespace, name, maintenance={"freezes": [freeze]})
+    assert_done(tenant.provider.create(body, dryRun="All"))
+
+
+@pytest.mark.parametrize("port", ["0", "65536", "99999"])
+def test_a_port_that_no_server_has_is_refused(tenant, name, port):
+    answer = tenant.provider.create(vcenter(name, server=f"vcenter.example:{port}"), dryRun="All")
+    assert_refused(answer, "spec.server", "a port is 1 to 65535", "clause 1", "vcenter.example:443")
+
+
+@pytest.mark.parametrize("server", ["vcenter.example", "vcenter.example:1", "10.0.0.1:65535"])
+def test_a_port_that_a_server_may_have_is_accepted(tenant, name, server):
+    assert_done(tenant.provider.create(vcenter(name, server=server), dryRun="All"))
 
 
 INSTANTS = [

@@ -85,6 +85,15 @@ def test_a_namespaced_object_reads_back_as_it_was_written(model, body):
 
 
 @pytest.mark.parametrize(
+    "until", ["2026-12-01T00:00:00.0000002Z", "2026-12-01T00:00:00.9Z", "2026-11-30T00:00:00Z"]
+)
+def test_a_freeze_without_a_length_is_no_spec(until):
+    freeze = {"from": "2026-12-01T00:00:00.0000001Z", "until": until, "reason": "sale"}
+    with pytest.raises(ValidationError, match="by a second at least"):
+        ManagedVM.of(managed_vm("kunde-a", "web-01", maintenance={"freezes": [freeze]}))
+
+
+@pytest.mark.parametrize(
     ("resources", "words"),
     [
         ({"memory": "25Ti"}, "25Ti is more than 24Ti"),

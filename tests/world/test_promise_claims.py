@@ -233,7 +233,7 @@ def test_a_vm_that_is_moved_is_followed_as_far_as_the_grant_reaches(party, stage
     assert set(claims_of(party)) == {"web-01"}
 
 
-def test_a_vm_that_left_its_folder_is_not_exchanged_for_one_that_takes_its_place(party, stage, replica):
+def test_a_vm_that_left_its_folder_is_not_exchanged_for_one_that_takes_its_place(party, replica):
     vm = party.vm().settled()
     identity = vm.status["vm"]["instanceUUID"]
     replica.stop()

@@ -1,9 +1,10 @@
 """ManagedVM: one VMware VM with its service level, its package, and the configuration that was agreed for it."""
 
+from datetime import timedelta
 from enum import StrEnum
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, model_validator
 
 from managedvm.api.base import (
     ApiModel,
@@ -86,8 +87,14 @@ class VMIdentity(ApiModel):
     )
 
 
+_ONE_PIECE: dict[str, Any] = {"x-kubernetes-map-type": "atomic"}
+"""Whoever applies it writes all of it: what another one wrote into the one before is not part of it."""
+
+
 class AgreedMaintenance(ApiModel):
     """Maintenance windows agreed for this VM alone; they take the place of the service level's."""
+
+    model_config = ConfigDict(json_schema_extra=_ONE_PIECE)
 
     time_zone: TimeZone = Field(description="IANA time zone of the windows. Example: Europe/Berlin.")
     windows: Annotated[
@@ -105,8 +112,8 @@ class Freeze(ApiModel):
         json_schema_extra={
             "x-kubernetes-validations": [
                 {
-                    "rule": "timestamp(self.from) < timestamp(self.until)",
-                    "message": "until must be later than from (clause 5.1)",
+                    "rule": "timestamp(self.until) - timestamp(self.from) >= duration('1s')",
+                    "message": "until must be later than from, by a second at least (clause 5.1): write whole seconds",
                 }
             ]
         }
@@ -115,6 +122,12 @@ class Freeze(ApiModel):
     from_: Timestamp = Field(alias="from", description="Begin of the freeze.")
     until: Timestamp = Field(description="End of the freeze.")
     reason: ShortText = Field(description="Why. Example: Christmas sale.")
+
+    @model_validator(mode="after")
+    def _has_a_length(self) -> Self:
+        if self.until - self.from_ < timedelta(seconds=1):
+            raise ValueError("until must be later than from, by a second at least")
+        return self
 
 
 class MaintenanceAgreement(ApiModel):
@@ -218,6 +231,8 @@ class Guest(ApiModel):
 class Change(ApiModel):
     """The order slip for a change of the configuration: each change needs a new one (clause 6.3)."""
 
+    model_config = ConfigDict(json_schema_extra=_ONE_PIECE)
+
     id: Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")] = (
         Field(
             description="New for each change; the record of the change is named after it. Example: memory-for-november."
@@ -226,7 +241,11 @@ class Change(ApiModel):
     requested_by: Identity = Field(
         description="Who asked for it. Naming somebody other than the user who applies it needs the verb `attest`."
     )
-    ticket: ShortText | None = Field(default=None, description="Number of the ticket, where there is one.")
+    ticket: ShortText | None = Field(
+        default=None,
+        description="Number of the ticket, where there is one. A merge patch that does not name it keeps that of the slip "
+        "before: write `ticket: null` for none.",
+    )
 
 
 class ManagedVMSpec(ApiModel):

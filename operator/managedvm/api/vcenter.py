@@ -58,10 +58,25 @@ class Budget(ApiModel):
 class VCenterSpec(ApiModel):
     """How to reach the vCenter and what is allowed there."""
 
-    server: Annotated[str, Field(min_length=1, max_length=260, pattern=r"^[A-Za-z0-9.-]+(:[0-9]{1,5})?$")] = (
+    server: Annotated[
+        str,
         Field(
-            description="Host name or address, with the port where it is not 443. Example: vcenter.example:443."
-        )
+            min_length=1,
+            max_length=260,
+            pattern=r"^[A-Za-z0-9.-]+(:[0-9]{1,5})?$",
+            json_schema_extra={
+                "x-kubernetes-validations": [
+                    {
+                        "rule": "!self.contains(':') || "
+                        "(int(self.split(':')[1]) >= 1 && int(self.split(':')[1]) <= 65535)",
+                        "message": "server: a port is 1 to 65535 (clause 1: what is ordered is done in this vCenter); "
+                        "write for example vcenter.example:443",
+                    }
+                ]
+            },
+        ),
+    ] = Field(
+        description="Host name or address, with the port where it is not 443. Example: vcenter.example:443."
     )
     credentials_secret_ref: LocalReference = Field(
         description="Secret in the operator's own namespace with the keys server, username, password and usually "
