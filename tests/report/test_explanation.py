@@ -52,7 +52,10 @@ def test_statements_stand_in_the_order_of_their_topics():
 
 @pytest.mark.parametrize(
     ("observed", "words"),
-    [(-1, "has not looked at this ManagedVM"), (1, "generation 1 of the spec; generation 2 is not decided yet")],
+    [
+        (-1, "has not looked at this ManagedVM"),
+        (1, "generation 1 of the spec; generation 2 is not decided yet"),
+    ],
 )
 def test_what_was_not_looked_at_is_said_before_what_is_over_can_read_as_the_present(observed, words):
     vm = managed_vm(status={"observedGeneration": observed})
