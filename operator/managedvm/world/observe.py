@@ -203,7 +203,7 @@ class Observer:
         _refuse_half_a_view(link)
         state = link.connection
         if not isinstance(state, vcenter.Connection):
-            return Unknown(state.reason if isinstance(state, Unknown) else state.message)
+            return vcenter.told_to_users(state)
         sticky = sticky_identity(vm, own)
         uuid = sticky.instance_uuid if sticky else vm.spec.vm.instance_uuid
         path = vm.spec.vm.inventory_path
