@@ -47,6 +47,18 @@ async def test_what_was_offered_lately_comes_first():
 
 
 @virtual
+async def test_looking_at_everybody_does_not_displace_what_has_changed():
+    standby = Standby()
+    standby.passes.offer("d", Lane.DRIFT)
+    for number in range(1000):
+        standby.passes.offer(number, Lane.RESYNC)
+    standby.passes.offer("d", Lane.RESYNC)
+    await standby.take_over("a", "b", "c", "d")
+
+    assert [record.key for record in standby.records] == ["d", "a", "b", "c"]
+
+
+@virtual
 async def test_what_is_gone_by_then_is_not_looked_at():
     standby = Standby()
     standby.passes.offer("gone", Lane.DRIFT)
