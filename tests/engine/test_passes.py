@@ -300,18 +300,6 @@ async def test_slow_passes_of_the_last_lane_leave_room_for_a_person():
     await bench.end()
 
 
-@virtual
-async def test_a_look_at_everything_lets_the_loop_go_on_between_two_passes():
-    bench = Bench(PassSettings(at_once=dict.fromkeys(Lane, 1))).start(*range(1000))
-    while not bench.ran:
-        await asyncio.sleep(0)
-    bench.passes.offer("changed", Lane.DRIFT)
-    await bench.ended(1001)
-
-    assert [key for key, _ in bench.ran].index("changed") <= 2
-    await bench.end()
-
-
 @pytest.mark.parametrize(
     "counts", [(1, 2, 1, 1), (4, 3, 2, 0)], ids=["more for a later lane", "nobody for the last lane"]
 )

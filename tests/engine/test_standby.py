@@ -76,3 +76,17 @@ async def test_only_the_latest_offers_are_remembered():
 
     early = [record.key for record in standby.records if record.lane is Lane.DRIFT]
     assert set(early) == set(range(744, 1000))
+
+
+@virtual
+async def test_while_everything_is_looked_at_the_loop_goes_on_and_a_change_comes_next():
+    standby = Standby()
+    running = asyncio.create_task(standby.passes.run(lambda: range(1000)))
+    for _ in range(10):
+        await asyncio.sleep(0)
+    standby.passes.offer("changed", Lane.DRIFT)
+    await until(lambda: len(standby.records) == 1001)
+
+    assert [record.key for record in standby.records].index("changed") <= 10
+    await standby.passes.stop(limit_seconds=1)
+    await running
