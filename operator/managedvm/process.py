@@ -183,7 +183,7 @@ class Operator:
 
     async def _pass(self, key: ObjectKey) -> Verdict:
         verdict = await self._reconciler.reconcile(key)
-        if key.kind not in RESYNCED or verdict.again is not Again.NO or self.store.get(*key) is None:
+        if key.kind not in RESYNCED or verdict.again is not Again.NO or self.store.version(*key) is None:
             return verdict
         now, interval = utc_now(), timedelta(seconds=self._settings.resync_seconds)
         # Each object has its own beat, so that a restart does not bring all of them at once, for ever.

@@ -81,7 +81,8 @@ def _named(location: tuple[int | str, ...]) -> str:
 
 async def _run(settings: Settings) -> None:
     logs.configure(settings.log_level)
-    operator = Operator(settings, await connection(None))
+    # As kopf's watches do. To look for a .netrc takes a thread, and longer than all else of a call.
+    operator = Operator(settings, await connection(None, trust_env=False))
     await kopf.operator(
         registry=registry(operator), clusterwide=True, standalone=True, stop_flag=operator.left
     )
