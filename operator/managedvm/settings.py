@@ -32,6 +32,10 @@ class Settings(BaseModel):
     stop_seconds: Annotated[int, Field(ge=1)] = Field(
         default=20, description="How long passes may run on after a request to stop."
     )
+    clock_tolerance_seconds: Annotated[int, Field(ge=45)] = Field(
+        default=60,
+        description="How far this machine's clock may be from the API server's; a replica beyond it does nothing.",
+    )
     log_level: str = Field(default="INFO", description="Level of our own log lines.")
 
     @field_validator("namespace")
