@@ -135,7 +135,9 @@ SPEC: dict[str, Object] = {
     "CustomerContacts": {"requesters": [bodies.requester(email) for email in ("a@x", "b@x", "c@x")]},
     "Customer": {"displayName": "Kunde AG"},
     "ServiceLevel": {"displayName": "Other"},
-    "PriceList": {"vatPercent": "7"},
+    "PriceList": {
+        "vat": [*bodies.price_list("p")["spec"]["vat"], {"from": "2099-01-01T00:00:00Z", "percent": "7"}]
+    },
     "VCenter": {"budget": {"concurrentTasks": 3}},
 }
 

@@ -145,8 +145,8 @@ def checked(lab, party):
 
     async def run():
         async with port(lab.kubeconfig, party.user("auditor")) as kube:
-            live, closed_until = await read_ledger(kube, party.namespace)
-        return verify(live, closed_until=closed_until)
+            live, known = await read_ledger(kube, party.namespace)
+        return verify(live, settled=known)
 
     return asyncio.run(run())
 

@@ -17,8 +17,8 @@ from managedvm.planning.statement import (
     next_page,
     period,
     refuse,
-    value_added_tax,
 )
+from managedvm.planning.statementlines import value_added_tax
 from managedvm.planning.verification import verify
 from tests.bookkeeping import books, close, end_of, ledger, request, reversal, work, written
 from tests.examples import examples
@@ -137,7 +137,7 @@ def test_work_accepted_later_is_in_the_next_statement_and_named_as_pending_once(
     ("entry", "asked", "reason"),
     [
         (work(on="gone"), request(), "Its ChangeRequest gone is not there."),
-        (work(), request(status={}), "The operator has not assessed ChangeRequest chg-1 yet."),
+        (work(), request(status={}), "ChangeRequest chg-1 is not assessed yet, or held."),
         (
             work(charge={"currency": "CHF"}),
             request(),

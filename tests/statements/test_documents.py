@@ -21,6 +21,7 @@ from managedvm.statements.words import Language, Text, hours, kind_of, money, sp
 from tests.bookkeeping import books, close, customer, prices, reversal, work
 from tests.factories import at, minutes
 
+NO_TAX = {"from": "2007-01-01T00:00:00Z", "percent": "0"}
 DE, EN = Language.DE, Language.EN
 PROVIDER = read_provider(
     """
@@ -260,7 +261,7 @@ def test_a_month_in_which_more_was_taken_back_is_a_credit_note():
     ("parts", "words"),
     [
         ({}, "nothing that is billed by effort"),
-        ({"work": (work(),), "prices": prices(vatPercent="0")}, "no value added tax"),
+        ({"work": (work(),), "prices": {"standard": prices(vat=[NO_TAX])}}, "no value added tax"),
     ],
 )
 def test_what_is_no_invoice_is_refused_with_the_reason(parts, words):
