@@ -154,7 +154,7 @@ def checked(lab, party):
 @pytest.mark.usefixtures("small_pages")
 def test_a_close_that_died_at_any_write_is_finished_by_the_next(lab, books):
     now = f"{utc_now():%Y-%m-%dT%H:%M:%SZ}"
-    for number, (write, after) in enumerate(itertools.product((1, 2, 3, 4), (False, True)), start=1):
+    for number, (write, after) in enumerate(itertools.product((1, 2, 3, 4, 5), (False, True)), start=1):
         month = f"2026-{number:02}"
         for entry in range(ENTRIES) if number > 1 else ():
             begin, end = (f"{month}-05T{entry + 8:02}:{minute}:00Z" for minute in ("00", "45"))
