@@ -22,6 +22,7 @@ from tests.bookkeeping import (
     work,
     written,
 )
+from tests.factories import at
 from tests.forgery import (
     DECEMBER,
     NOVEMBER,
@@ -189,6 +190,56 @@ def test_a_close_that_was_interrupted_is_told():
 
 def test_nothing_closed_is_nothing_to_find():
     assert verify(Ledger()) == ()
+
+
+def held(**status):
+    before, _ = released("by-phone", "2026-10-06T08:00")
+    return before.model_copy(update={"status": before.status.model_copy(update={"release": None, **status})})
+
+
+class TestWhatIsCoveredIsFinal:
+    """So what moves on after the close is no tampering."""
+
+    def after(self, known, **status):
+        """Return what verify says once the only request of the books has moved on."""
+        (asked,) = known.requests.values()
+        moved = asked.model_copy(update={"status": asked.status.model_copy(update=status)})
+        later = replace(known, requests=dict.fromkeys(known.requests, moved))
+        return verify(ledger(later), settled=settled("2026-10", known.chain[-1]))
+
+    @pytest.mark.parametrize("state", [RequestState.ORDERED, RequestState.SCHEDULED, RequestState.IN_WORK])
+    def test_a_request_that_comes_to_its_end_later(self, state):
+        asked = request()
+        asked = asked.model_copy(update={"status": asked.status.model_copy(update={"state": state})})
+        known = close(books(asked, work()), "2026-10")
+
+        moved = {"state": RequestState.DONE, "completed_at": at("2026-11-20T00:00"), "slot": None}
+        assert self.after(known, **moved) == ()
+
+    def test_a_held_request_is_not_covered_until_it_is_released(self):
+        known = close(books(held(state=RequestState.HELD)), "2026-10")
+        assert known.chain[-1].spec.records == ()
+        free, decision = released("by-phone", "2026-10-06T08:00")
+
+        assert self.after(known, release=free.status.release, state=RequestState.RELEASED) == ()
+        later = replace(known, requests={("kunde-a", "by-phone"): free}, decisions=(decision,))
+        november = close(later, "2026-11").chain[-1]
+        assert [record.name for record in november.spec.records] == ["by-phone", "by-phone-release"]
+
+    def test_a_held_request_that_was_withdrawn_is_covered_as_it_is(self):
+        known = close(books(held(state=RequestState.WITHDRAWN)), "2026-10")
+
+        assert [record.name for record in known.chain[-1].spec.records] == ["by-phone"]
+
+
+def test_a_customer_that_was_made_anew_is_told(whole):
+    found = verify(whole, settled=CustomerStatus())
+
+    assert [(problem.fault, problem.where) for problem in found] == [
+        (Fault.INSERTED, DECEMBER),
+        (Fault.INCOMPLETE, DECEMBER),
+    ]
+    assert "the Customer was made anew" in found[0].text
 
 
 def test_the_digest_of_a_record_does_not_change_with_how_far_it_got():
