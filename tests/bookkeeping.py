@@ -13,7 +13,7 @@ from managedvm.api.changerequest import ChangeRequest
 from managedvm.api.customer import Customer, CustomerStatus
 from managedvm.api.pricelist import PriceList
 from managedvm.api.requestdecision import RequestDecision
-from managedvm.api.statement import Statement
+from managedvm.api.statement import Statement, Totals
 from managedvm.api.workentry import WorkEntry
 from managedvm.planning.ledger import key_of
 from managedvm.planning.money import format_minor
@@ -191,6 +191,11 @@ def close(known: Books, month: str) -> Books:
     while (page := next_page(known, month)) is not None:
         known = replace(known, pages=(*known.pages, written(page)))
     return known
+
+
+def totals(known: Books, month: str = "2026-10") -> Totals:
+    """Return what a closed month comes to."""
+    return next(page.spec.totals for page in known.chain if page.spec.month == month and page.spec.totals)
 
 
 def ledger(known: Books) -> Ledger:

@@ -150,11 +150,13 @@ async def read_ledger(kube: Kube, name: str) -> tuple[Ledger, CustomerStatus | N
     """
     pages = await read_pages(kube, name)
     found = [Customer.of(body) for body in await kube.list("Customer", "", field=f"metadata.name={name}")]
-    namespaces = {record.namespace for page in pages for record in page.spec.records}
-    namespaces.update(namespace for customer in found for namespace in customer.spec.namespaces)
+    own = {namespace for customer in found for namespace in customer.spec.namespaces}
+    namespaces = own | {record.namespace for page in pages for record in page.spec.records}
+    records, sealed = await read_records(kube, tuple(sorted(namespaces))), sealed_by(pages)
     ledger = Ledger(
         pages=pages,
-        records=await read_records(kube, tuple(sorted(namespaces))),
+        # Of a namespace that was moved, only what was billed before is this customer's.
+        records={key: record for key, record in records.items() if key.namespace in own or key in sealed},
         others=await read_others(kube, name, sorted(namespaces)),
         prices=await read_prices(kube),
     )

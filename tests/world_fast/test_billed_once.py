@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -110,6 +111,18 @@ class TestANamespaceThatWasMoved:
         (page,) = done.pages
         assert [line.work_entry_ref.name for line in page.spec.lines] == ["new"]
         assert [record.name for record in page.spec.records] == ["new"]
+        live, known = asyncio.run(read_ledger(moved, "kunde-b"))
+        assert verify(live, settled=known) == ()
+
+    def test_is_none_of_the_first_customers_business_any_more(self, moved):
+        elsewhere = body(customer("other", closedUntil="2026-10-31T23:00:00Z"))
+        elsewhere["metadata"].pop("resourceVersion")
+        moved._store(elsewhere)
+        asyncio.run(FakeKube.create(moved, body(work("november", "2026-11-06T09:00"))))
+        closing(moved, "2026-11", end_of("2026-11") + timedelta(days=1))
+        live, known = asyncio.run(read_ledger(moved, "kunde-a"))
+
+        assert verify(live, settled=known) == ()
 
     def test_is_not_billed_again_where_the_other_customers_statements_were_pruned(self, moved):
         gone = [key for key in moved.objects if key[0] == "Statement"]

@@ -79,7 +79,7 @@ def closing(
         activity += "; vCenter no longer tells when"
     book = prices.at(begin)
     if book is None:
-        return "its price list is gone. Restore it"
+        return "no price list is valid for its customer at that time, or it is gone. Restore it"
     try:
         charge = automated_charge(book, begin, end)
     except NoRateError as error:

@@ -168,7 +168,7 @@ def _priced(case: Case, job: Job) -> Part | Job:
         if book is not None:
             automated_charge(book, case.now, case.now)
             return job
-        words += ". Create the PriceList that spec.priceLists of the Customer names"
+        words += ". Create the PriceList that spec.priceLists of the Customer names, or add an entry that is valid now"
     except NoRateError as error:
         words += f": {error}. Add a rate"
     finding = fails(Aspect.RESOURCES_AS_AGREED, Reason.PRICE_UNKNOWN, words, Clause.OPTIONAL_SERVICES)

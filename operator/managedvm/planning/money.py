@@ -142,6 +142,10 @@ class Prices:
         return min((begin for begin in begins if now < begin), default=None)
 
 
+NO_PRICES: Final = Prices(())
+"""What is agreed with nobody."""
+
+
 @dataclass(frozen=True, slots=True)
 class ChargeLine:
     """Work at one rate and one surcharge or none: from ``begin`` to ``end``, of which ``counted`` is charged.

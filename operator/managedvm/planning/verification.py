@@ -93,7 +93,7 @@ def verify(
         *_missing(chain, records),
         *(problem for page in chain for problem in _lines(page, records, {**held.prices, **live.prices})),
         *_currencies(chain, records),
-        *_around(chain, live.records),
+        *_around(chain, live.records, sealed_by((*held.others, *live.others))),
     ]
     return tuple(dict.fromkeys(found))
 
@@ -303,9 +303,11 @@ def _currencies(chain: tuple[Statement, ...], records: Mapping[RecordKey, Resour
                 yield Discrepancy(Fault.EDITED, page.metadata.name, text)
 
 
-def _around(chain: tuple[Statement, ...], records: Mapping[RecordKey, Resource]) -> Found:
+def _around(
+    chain: tuple[Statement, ...], records: Mapping[RecordKey, Resource], elsewhere: frozenset[RecordKey]
+) -> Found:
     """Find work that came into a closed month from outside, and work that a close did not take although it was there."""
-    sealed = sealed_by(chain)
+    sealed = sealed_by(chain) | elsewhere
     told = {(entry.namespace, entry.name) for page in chain for entry in page.spec.pending}
     closes = [page for page in chain if page.spec.pages is not None and page.metadata.creation_timestamp]
     for key, entry in records.items():

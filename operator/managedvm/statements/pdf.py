@@ -18,7 +18,7 @@ from managedvm.planning.bill import Bill
 from managedvm.planning.records import OPERATOR
 from managedvm.planning.wallclock import shown
 from managedvm.statements.provider import Provider
-from managedvm.statements.table import rate, time_of, tax_rows
+from managedvm.statements.table import rate, tax_rows, time_of
 from managedvm.statements.words import (
     Language,
     Text,
@@ -27,7 +27,6 @@ from managedvm.statements.words import (
     kind_of,
     money,
     month_name,
-    percent,
     span,
     through,
 )
