@@ -54,6 +54,17 @@ def test_a_rate_begins_from_now_on(tenant, prices):
     assert_done(tenant.provider.patch(prices, added(prices, "rates", {**DEARER, "from": moment(seconds=5)})))
 
 
+def test_as_many_rates_as_a_list_holds_are_compared(tenant, name):
+    body = price_list(f"{name}-{tenant.namespace}")
+    body["spec"]["rates"] = [{**DEARER, "from": f"{2100 + year}-01-01T00:00:00Z"} for year in range(63)]
+    made = tenant.provider.create(body)
+    assert_done(made)
+    assert_done(
+        tenant.provider.patch(made.body, added(made.body, "rates", {**DEARER, "from": moment(hours=1)}))
+    )
+    assert_done(tenant.admin.delete(body))
+
+
 def test_work_that_has_no_price_at_all_can_be_given_one(tenant, prices):
     earlier = {**DEARER, "from": "2025-06-01T00:00:00Z"}
     assert_done(tenant.provider.patch(prices, added(prices, "rates", earlier)))

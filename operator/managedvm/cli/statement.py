@@ -149,7 +149,8 @@ async def _pages(customer: str, month: str, held: Ledger, context: str | None) -
 def _of(customer: str, held: Ledger) -> Ledger:
     """Return archives as they are about one customer."""
     own = tuple(page for page in held.pages if page.spec.customer_ref.name == customer)
-    return replace(held, pages=own, others=tuple(page for page in held.pages if page not in own))
+    others = tuple(page for page in held.pages if page.spec.customer_ref.name != customer)
+    return replace(held, pages=own, others=others)
 
 
 async def _ledger(customer: str, context: str | None) -> tuple[Ledger, CustomerStatus | None]:

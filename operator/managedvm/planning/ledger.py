@@ -1,7 +1,8 @@
 """What a record says, in one canonical form, and its digest: the same in every process, version and order of fields.
 
-Only what never changes once a month is closed has a part in it; all of that has which decides about a bill. Times are UTC, fields at their default are left out (so a
-new field with a default changes no digest), and nothing depends on how a library prints a value.
+Only what never changes once a month is closed has a part in it, and of that all that decides about a bill. Times are UTC, fields
+at their default are left out (so a new field with a default changes no digest), and nothing depends on how a library prints a
+value.
 """
 
 import hashlib

@@ -1,7 +1,8 @@
 """Whether a ledger is what it was when its months were closed; each thing that is not is found and named.
 
-Checked are the chain of the pages and whether it is the one that the Customer names, what each page says of itself, every
-record against the digest that covers it, every line against its record, and that no other customer's statement has it too. A record may be in the cluster, in an archive, or in both; then both copies are looked at.
+Checked are the chain of the pages, and whether it is the one that the Customer names; what each page says of itself; every
+record against the digest that covers it; every line against its record; and that no other customer's statement covers it. A
+record may be in the cluster, in an archive, or in both; then both copies are looked at.
 """
 
 from collections import Counter
