@@ -120,16 +120,16 @@ def test_a_managed_vm_that_was_made_again_for_the_same_vm_keeps_its_claim(party,
 
 def test_a_finalizer_of_somebodys_prolongs_no_claim(party):
     first = party.vm().settled()
-    assert_done(party.api.patch(first.named, {"metadata": {"finalizers": ["example.com/hold"]}}))
+    assert_done(first.api.patch(first.named, {"metadata": {"finalizers": ["example.com/hold"]}}))
     second = party.declare("heir", vm=at(first))
     second.until("Claimed", status="False", reason="Conflict")
     first.patch(deletionProtection=False)
-    assert_done(party.api.delete(first.named))
+    assert_done(first.api.delete(first.named))
     second.settled()
     assert set(claims_of(party)) == {"heir"}
     said = first.until("Ready", status="False", reason="BeingDeleted")
     assert "example.com/hold" in said["message"]
-    assert_done(party.api.patch(first.named, {"metadata": {"finalizers": []}}))
+    assert_done(first.api.patch(first.named, {"metadata": {"finalizers": []}}))
 
 
 def test_who_guesses_a_uuid_learns_nothing(party, stage):
@@ -245,7 +245,8 @@ def test_a_vm_that_left_its_folder_is_not_exchanged_for_one_that_takes_its_place
     finally:
         replica.start()
     vm.until("Claimed", status="False", reason="NotGranted")
-    vm.path = party.machine("web-01", memoryMiB=2048)
+    vm.path = party.machine("web-new")
+    rename(vm, "web-01")
     said = vm.until("VMFound", status="False", reason="IdentityChanged")
     assert "clause 1" in said["message"]
     assert vm.status["vm"] == {"instanceUUID": identity, "vCenterUUID": vm.status["vm"]["vCenterUUID"]}

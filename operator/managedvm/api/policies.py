@@ -6,6 +6,9 @@ from typing import Any, Final
 VALIDATING: Final = "ValidatingAdmissionPolicy"
 MUTATING: Final = "MutatingAdmissionPolicy"
 
+OPERATOR_NAMESPACE = "managedvm-system"
+"""Where the operator's ServiceAccount is that the policies let write records; a test compares it with the manifests."""
+
 ParamRef = Mapping[str, Any]
 
 _EVERY_ONE: ParamRef = {"selector": {}, "parameterNotFoundAction": "Allow"}
@@ -19,7 +22,11 @@ REQUIRED_POLICIES: Mapping[str, Mapping[str, ParamRef | None]] = {
         "managedvm-closed-months": _EVERY_ONE,
         "managedvm-crds": None,
         "managedvm-customer-namespace": _EVERY_ONE,
+        "managedvm-customer-namespaces-of-one": _EVERY_ONE,
+        "managedvm-customer-namespaces-stay": None,
         "managedvm-customer-status": None,
+        "managedvm-dated-prices": None,
+        "managedvm-dated-taxes": _EVERY_ONE,
         "managedvm-decisions": None,
         "managedvm-deletion-protection": None,
         "managedvm-ledger-namespaces": None,

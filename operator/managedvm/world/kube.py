@@ -127,10 +127,13 @@ class HttpKube:
         *,
         may_act: Callable[[], bool],
         written: Callable[[str, str], None] = lambda _kind, _method: None,
+        dated: Callable[[str | None], None] = lambda _date: None,
     ) -> None:
+        """Tell `written` of each write by kind and method, and `dated` the time by which the API server has answered."""
         self._api = api
         self._may_act = may_act
         self._written = written
+        self._dated = dated
         api.user_agent = f"managedvm-operator/{__version__}"
 
     async def close(self) -> None:
@@ -169,11 +172,11 @@ class HttpKube:
         # Items of a list do not carry their own kind.
         return {"apiVersion": page["apiVersion"], "kind": kind, **items[0]} if items else None
 
-    async def list(self, kind: str, namespace: str, field: str = "") -> list[Object]:
-        """List the objects of a namespace, where a field has a value if one is given (`spec.x=y`)."""
+    async def list(self, kind: str, namespace: str, field: str = "", label: str = "") -> list[Object]:
+        """List the objects of a namespace; those where a field has a value (`spec.x=y`), or that have a label."""
         token, items = "", []
         while True:
-            query = {"limit": str(PAGE), "fieldSelector": field, "continue": token}
+            query = {"limit": str(PAGE), "fieldSelector": field, "labelSelector": label, "continue": token}
             page = await self._call(
                 "GET", ENDPOINTS[kind].path(namespace), query={k: v for k, v in query.items() if v}
             )
@@ -261,6 +264,7 @@ class HttpKube:
         response = await self._api.rest_client.request(
             method, url, headers=headers, body=body, _request_timeout=REQUEST_SECONDS
         )
+        self._dated(response.headers.get("Date"))
         async with asyncio.timeout(REQUEST_SECONDS):
             return response.status, await response.read()
 
