@@ -267,6 +267,20 @@ def test_an_object_that_is_gone_counts():
     assert not stand.holds()
 
 
+def test_the_lists_of_other_namespaces_count():
+    stand = Stand()
+    stand.put("CustomerContacts", "kunde-a-test", "contacts", 3)
+    assert not stand.holds()
+
+
+def test_a_list_of_another_namespace_that_is_gone_counts():
+    stand = Stand()
+    stand.put("CustomerContacts", "kunde-a-test", "contacts", 3)
+    stand.unchanged.note(KEY, stand.unchanged.sighted(KEY, SEEN), LATER)
+    stand.store.drop("CustomerContacts", "uid-CustomerContacts-kunde-a-test-contacts")
+    assert not stand.holds()
+
+
 def test_other_namespaces_do_not_count():
     stand = Stand()
     stand.put_any("CustomerContacts", "kunde-b", "contacts")
