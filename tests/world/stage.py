@@ -395,11 +395,6 @@ def _until(
 
 def keep_credentials(kube: Kube, name: str, simulator: Simulator, **values: str) -> None:
     """Write the Secret that a VCenter names: the operator's at this simulator, with `values` in place of its own."""
-    right = {
-        "server": f"127.0.0.1:{simulator.port}",
-        "username": OPERATOR,
-        "password": PASSWORDS[OPERATOR],
-        "ca.crt": simulator.ca,
-    }
-    meta = {"name": name, "namespace": NAMESPACE}
-    kube.apply({"apiVersion": "v1", "kind": "Secret", "metadata": meta, "stringData": {**right, **values}})
+    data = {"username": OPERATOR, "password": PASSWORDS[OPERATOR], "ca.crt": simulator.ca, **values}
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": NAMESPACE}}
+    kube.apply({**secret, "stringData": {"server": f"127.0.0.1:{simulator.port}", **data}})

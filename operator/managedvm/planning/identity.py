@@ -60,6 +60,13 @@ class Sticky:
     instance_uuid: str
 
 
+def own_claim(held: tuple[VMClaim, ...], vm: ManagedVM) -> VMClaim | None:
+    """Return the claim that tells which VM the ManagedVM has; a UUID in its spec leaves no choice."""
+    named = vm.spec.vm.instance_uuid
+    fitting = (claim for claim in held if named in (None, claim.spec.instance_uuid))
+    return min(fitting, key=lambda claim: claim.metadata.name, default=None)
+
+
 def sticky_identity(vm: ManagedVM, own_claim: VMClaim | None) -> Sticky | None:
     """Return the identity that counts from now on, or None while the path was never resolved."""
     if own_claim is not None:

@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import Enum
 from functools import lru_cache
 
-from managedvm.api.managedvm import Disk, Resources, ResourceValues
+from managedvm.api.resources import Disk, Resources, ResourceValues
 from managedvm.planning.clauses import Clause
 from managedvm.planning.findings import Aspect, Finding, Reason, fails, some
 from managedvm.planning.observed import VirtualMachine

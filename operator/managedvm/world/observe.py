@@ -19,7 +19,7 @@ from managedvm.engine.store import Store
 from managedvm.errors import UnreachableError
 from managedvm.planning import managedvm, vcenter
 from managedvm.planning.entitlement import entitle
-from managedvm.planning.identity import Sight, sticky_identity
+from managedvm.planning.identity import Sight, own_claim, sticky_identity
 from managedvm.planning.maintenance import maintenance_calendar
 from managedvm.planning.money import Prices
 from managedvm.planning.names import claim_name
@@ -116,7 +116,7 @@ class Observer:
         namespace, name = vm.metadata.namespace, vm.metadata.name
         link = self._view_of(vm.spec.vm.v_center_ref.name)
         held = self._held_claims(namespace, name)
-        own = _own_claim(held, vm)
+        own = own_claim(held, vm)
         sight = self._sight(vm, link, own)
         facts = _meant(sight)
         customer = self._customer(vm.spec.customer_ref.name)
@@ -164,7 +164,7 @@ class Observer:
         policy = party.requests if party else Requests()
         asked_at = request.asked_at
         if vm is not None and asked_at is not None:
-            claim = _own_claim(self._held_claims(namespace, name), vm)
+            claim = own_claim(self._held_claims(namespace, name), vm)
             sticky = sticky_identity(vm, claim)
             if sticky is not None:
                 identity = RequestedVM(v_center_uuid=sticky.vcenter_uuid, instance_uuid=sticky.instance_uuid)
@@ -373,13 +373,6 @@ class Observer:
                 return None
             held = self._catalogue[key] = _Parsed(version, model.of(body))
         return held.model if isinstance(held.model, model) else None
-
-
-def _own_claim(held: tuple[VMClaim, ...], vm: ManagedVM) -> VMClaim | None:
-    """Return the claim that tells which VM the ManagedVM has; a UUID in its spec leaves no choice."""
-    named = vm.spec.vm.instance_uuid
-    fitting = (claim for claim in held if named in (None, claim.spec.instance_uuid))
-    return min(fitting, key=lambda claim: claim.metadata.name, default=None)
 
 
 def _meant(sight: Sight | Unknown | None) -> VirtualMachine | None:
