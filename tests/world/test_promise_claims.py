@@ -250,7 +250,8 @@ def test_a_vm_that_left_its_folder_is_not_exchanged_for_one_that_takes_its_place
     said = vm.until("VMFound", status="False", reason="IdentityChanged")
     assert "clause 1" in said["message"]
     assert vm.status["vm"] == {"instanceUUID": identity, "vCenterUUID": vm.status["vm"]["vCenterUUID"]}
-    vm.assert_never_touched()
+    vm.assert_left_alone()
+    assert vm.facts["haOverride"] is None
     assert set(claims_of(party)) == {"web-01"}
 
 
