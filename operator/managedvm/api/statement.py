@@ -65,7 +65,9 @@ class StatementLine(ApiModel):
     requested_by: Identity = Field(description="Who ordered.")
     channel: Channel = Field(description="How the order arrived.")
     ticket: ShortText | None = Field(default=None, description="Ticket number, where there is one.")
-    ordered_at: Timestamp = Field(description="When the ChangeRequest was written.")
+    ordered_at: Timestamp = Field(
+        description="When it was asked: spec.askedAt of the ChangeRequest, else when it was written."
+    )
     performed_by: Identity = Field(description="Who did the work; `operator` for automated work.")
     recorded_at: Timestamp = Field(description="When the WorkEntry was written.")
     begin: Timestamp = Field(description="Begin of the work at this rate.")
