@@ -167,9 +167,9 @@ def _not_looked_at(vm: ManagedVM, observed: Observed) -> VMStatus | None:
 
 
 def _of_this_vm(vm: ManagedVM, found: Identified) -> ManagedVM:
-    """Return the ManagedVM without what its status remembers of another VM, or of one that it does not name."""
+    """Return the ManagedVM without what its status remembers of another VM."""
     known = vm.status.vm
-    if known is not None and known.instance_uuid == found.facts.instance_uuid:
+    if known is None or known.instance_uuid == found.facts.instance_uuid:
         return vm
     memory = vm.status.model_copy(update={"configuration": None, "high_availability": None})
     return vm.model_copy(update={"status": memory})
