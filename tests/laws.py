@@ -333,11 +333,12 @@ def refusal_of(before: ChangeRequestStatus, after: ChangeRequestStatus) -> str |
             return f"{name} is written once"
     if before.started_at is not None and (after.started_at is None or after.started_at < before.started_at):
         return "started_at only moves forward"
-    known, new = before.reaction, after.reaction
-    if known is not None and (new is None or new.due_at != known.due_at):
-        return "the deadline of a reaction stands"
-    if known is not None and known.reacted_at is not None and new != known:
-        return "a reaction stands once there was one"
+    for clock, end in (("reaction", "reacted_at"), ("recovery", "recovered_at")):
+        known, new = getattr(before, clock), getattr(after, clock)
+        if known is not None and (new is None or new.due_at != known.due_at):
+            return f"the deadline of a {clock} stands"
+        if known is not None and getattr(known, end) is not None and new != known:
+            return f"a {clock} stands once there was one"
     return None
 
 

@@ -35,6 +35,7 @@ class Aspect(StrEnum):
     SUCCEEDED = "Succeeded"
     ACCEPTED = "Accepted"
     REACTED_IN_TIME = "ReactedInTime"
+    RECOVERED_IN_TIME = "RecoveredInTime"
 
 
 class Truth(StrEnum):
@@ -237,6 +238,11 @@ class Reason(Enum):
         "ReactionMissed",
         Effect.STALLED,
         "Nobody has reacted to a request within the time of the service level.",
+    )
+    RECOVERY_MISSED = (
+        "RecoveryMissed",
+        Effect.STALLED,
+        "A fault was not mended within the recovery time of the service level.",
     )
     SCHEDULED = ("Scheduled", Effect.NONE, "The request has a slot.")
     IN_WORK = ("InWork", Effect.RECONCILING, "The request is being worked on.")
