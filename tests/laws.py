@@ -10,6 +10,7 @@ from managedvm.api.managedvm import ManagedVM, ManagedVMStatus, RestartPolicy, V
 from managedvm.api.requestdecision import RequestDecision
 from managedvm.api.vcenter import Mode
 from managedvm.planning.actions import (
+    MEASURING,
     Action,
     AdvanceRequest,
     ClaimVM,
@@ -118,7 +119,7 @@ def nothing_is_done_without_permission(vm: ManagedVM, observed: Observed, plan: 
     # What has taken effect before may still be billed; nothing else is done.
     for action in plan.actions:
         is_end = isinstance(action, AdvanceRequest) and action.after.state is RequestState.DONE
-        assert is_end or isinstance(action, RecordWork), action
+        assert is_end or isinstance(action, (RecordWork, *MEASURING)), action
 
 
 def nothing_is_done_to_a_vm_of_somebody_else(vm: ManagedVM, observed: Observed, plan: Plan) -> None:
@@ -157,10 +158,8 @@ def without_a_package_only_high_availability_is_kept(
                 assert action.after.state in FINAL or action.after.slot is None, action
             case ClaimVM() | OverrideHighAvailability() | RecordRequest():
                 assert is_known, action
-            case RecordWork() | PowerOn():
-                pass
             case _:
-                raise AssertionError(f"{type(action).__name__} without a package")
+                assert isinstance(action, (RecordWork, PowerOn, *MEASURING)), f"{action} without a package"
 
 
 def the_intent_is_recorded_and_the_order_confirmed_before_the_act(

@@ -18,7 +18,7 @@ from managedvm.api.base import (
     Uuid,
 )
 
-WINDOWS_PER_OUTAGE = 400
+SPANS_PER_OUTAGE = 400
 """How many maintenance windows one outage can reach over: more than a year of nights."""
 
 
@@ -40,11 +40,12 @@ class OutageExclusion(StrEnum):
     BY_CUSTOMER = "ByCustomer"
 
 
-class Span(ApiModel):
-    """A stretch of time: `begin` belongs to it, `end` does not."""
+class ExcludedSpan(ApiModel):
+    """A part of an outage that does not count: `begin` belongs to it, `end` does not."""
 
     begin: Timestamp = Field(description="Begin.")
     end: Timestamp = Field(description="End.")
+    reason: OutageExclusion = Field(description="AnnouncedWindow or PowerCycleOrdered.")
 
 
 class OutageSpec(ApiModel):
@@ -77,10 +78,7 @@ class OutageSpec(ApiModel):
         default=None, description="Who did it, as vCenter names the user; absent where it names nobody."
     )
     exclusion: OutageExclusion | None = Field(
-        default=None, description="Why all of it does not count: PowerCycleOrdered or ByCustomer."
-    )
-    change_request_ref: LocalReference | None = Field(
-        default=None, description="The ChangeRequest that the VM was shut down for."
+        default=None, description="ByCustomer where all of it does not count."
     )
 
 
@@ -88,10 +86,14 @@ class OutageStatus(Status):
     """How it ended; written once."""
 
     end: Timestamp | None = Field(default=None, description="When it ended; absent while it lasts.")
-    windows: Annotated[
-        tuple[Span, ...],
-        Field(max_length=WINDOWS_PER_OUTAGE, json_schema_extra={"x-kubernetes-list-type": "atomic"}),
-    ] = Field(default=(), description="What of it lay in announced maintenance windows, and does not count.")
+    excluded: Annotated[
+        tuple[ExcludedSpan, ...],
+        Field(max_length=SPANS_PER_OUTAGE, json_schema_extra={"x-kubernetes-list-type": "atomic"}),
+    ] = Field(default=(), description="What of it does not count, by the windows and plans of that time.")
+    ran_on: bool = Field(
+        default=False,
+        description="True where the VM had not stopped and was only out of sight: then the time is not measured.",
+    )
 
 
 class Outage(Resource):
@@ -112,7 +114,6 @@ class Outage(Resource):
             Column("By", ".spec.by"),
             Column("Age", ".metadata.creationTimestamp", type="date"),
             Column("Level", ".spec.serviceLevel", wide=True),
-            Column("Request", ".spec.changeRequestRef.name", wide=True),
         ),
         selectable=(".spec.managedVMRef.name", ".spec.cause"),
         rules=(
@@ -126,10 +127,6 @@ class Outage(Resource):
                 "(has(self.spec.instanceUUID) || self.spec.cause == 'NotMeasured')",
                 "spec.instanceUUID, spec.managedVMRef: name the VM that was down (clause 1: the availability of the "
                 "service level is promised); only what was NotMeasured may concern all of a vCenter",
-            ),
-            Rule(
-                "!has(self.status.end) || timestamp(self.spec.begin) <= timestamp(self.status.end)",
-                "status.end: must not be before spec.begin (clause 1: availability is measured)",
             ),
         ),
     )

@@ -32,6 +32,7 @@ class Aspect(StrEnum):
     RESOURCES_AS_AGREED = "ResourcesAsAgreed"
     CONNECTED = "Connected"
     CLUSTERS_CONFIGURED = "ClustersConfigured"
+    AVAILABILITY_KEPT = "AvailabilityKept"
     SUCCEEDED = "Succeeded"
     ACCEPTED = "Accepted"
     REACTED_IN_TIME = "ReactedInTime"
@@ -238,6 +239,16 @@ class Reason(Enum):
         "ReactionMissed",
         Effect.STALLED,
         "Nobody has reacted to a request within the time of the service level.",
+    )
+    AVAILABILITY_KEPT = (
+        "AvailabilityKept",
+        Effect.NONE,
+        "No more downtime has counted this year than the service level allows.",
+    )
+    AVAILABILITY_MISSED = (
+        "AvailabilityMissed",
+        Effect.NONE,
+        "More downtime has counted this year than the service level allows; nothing can mend that.",
     )
     RECOVERY_MISSED = (
         "RecoveryMissed",

@@ -4,7 +4,7 @@ Every instant of the agreed time is just one of the four, so their sum is the ag
 rounded before it is shown, and then never towards the promise.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import ROUND_FLOOR, Decimal
@@ -12,7 +12,7 @@ from fractions import Fraction
 from functools import reduce
 
 from managedvm.api.outage import Outage, OutageCause, OutageExclusion
-from managedvm.planning.calendar import Interval
+from managedvm.planning.calendar import BEGINNING, Interval
 
 _NOTHING = timedelta()
 _DIGITS = Decimal("0.0001")
@@ -121,37 +121,38 @@ class Uptime:
         return self.availability is not None and self.availability < promised
 
 
+Excuses = Mapping[OutageExclusion, Spans]
+"""Stretches of time in which no downtime counts, by reason."""
+
+
 def account(
-    agreed: Spans, downtimes: Iterable[Downtime], windows: Spans = Spans(), unseen: Spans = Spans()
+    agreed: Spans, downtimes: Iterable[Downtime], excuses: Excuses | None = None, unseen: Spans = Spans()
 ) -> Uptime:
     """Return what became of the agreed time.
 
-    In an announced window no downtime counts. Of what was not seen only vCenter's own history is believed. Where two
-    causes overlap and one counts, the time counts.
+    Of what was not seen only vCenter's own history is believed. Where two causes overlap and one counts, the time counts.
     """
     listed = tuple(downtimes)
 
-    def down(which: Iterable[Downtime]) -> Spans:
-        told, seen = [], []
-        for one in which:
-            (told if one.is_told else seen).append(one.interval)
+    def down(which: Sequence[Downtime]) -> Spans:
+        told, seen = ([one.interval for one in which if one.is_told is told] for told in (True, False))
         return (Spans.of(told) | (Spans.of(seen) - unseen)) & agreed
 
-    rest = down(listed)
-    excused = {OutageExclusion.ANNOUNCED_WINDOW: (rest & windows).length}
-    rest -= windows
-    counted = down(one for one in listed if one.excuse is None) & rest
+    rest, excused = down(listed), {}
+    for reason, spans in sorted((excuses or {}).items()):
+        excused[reason] = (rest & spans).length
+        rest -= spans
+    counted = down([one for one in listed if one.excuse is None]) & rest
     rest -= counted
-    for reason in (OutageExclusion.POWER_CYCLE_ORDERED, OutageExclusion.BY_CUSTOMER):
-        of_reason = down(one for one in listed if one.excuse is reason) & rest
-        excused[reason] = of_reason.length
+    for reason in sorted({one.excuse for one in listed if one.excuse is not None}):
+        of_reason = down([one for one in listed if one.excuse is reason]) & rest
+        excused[reason] = excused.get(reason, _NOTHING) + of_reason.length
         rest -= of_reason
-    unmeasured = (unseen & agreed) - down(listed)
     return Uptime(
         agreed=agreed.length,
         counted=counted.length,
         excused={reason: length for reason, length in excused.items() if length},
-        unmeasured=unmeasured.length,
+        unmeasured=((unseen & agreed) - down(listed)).length,
     )
 
 
@@ -163,28 +164,28 @@ def of_records(
     Before `measured_from` nothing was measured but what a record tells. What was agreed for after `now` is left out.
     """
     listed = tuple(outages)
-    unseen = Spans.of(
-        span for one in listed if one.spec.cause is OutageCause.NOT_MEASURED for span in _span(one, now)
-    )
     down = tuple(
         Downtime(span, one.spec.exclusion, one.spec.cause in _OF_HISTORY)
         for one in listed
-        if one.spec.cause is not OutageCause.NOT_MEASURED
+        if not _is_gap(one)
         for span in _span(one, now)
     )
-    windows = Spans.of(
-        Interval(span.begin, span.end)
-        for one in listed
-        for span in one.status.windows
-        if span.begin < span.end
-    )
-    until_now = agreed & Spans.between(agreed.intervals[0].begin, now) if agreed.intervals else agreed
-    recorded = Spans.of(one.interval for one in down)
-    if until_now.intervals:
-        begin = until_now.intervals[0].begin
-        before = Spans.between(begin, max(begin, min(measured_from or now, now)))
-        unseen |= before - recorded
-    return account(until_now, down, windows, unseen)
+    excuses = {
+        reason: Spans.of(
+            Interval(part.begin, part.end)
+            for one in listed
+            for part in one.status.excluded
+            if part.reason is reason and part.begin < part.end
+        )
+        for reason in OutageExclusion
+    }
+    unseen = Spans.of(span for one in listed if _is_gap(one) for span in _span(one, now))
+    before = Spans.between(BEGINNING, min(measured_from or now, now)) - Spans.of(one.interval for one in down)
+    return account(agreed & Spans.between(BEGINNING, now), down, excuses, unseen | before)
+
+
+def _is_gap(outage: Outage) -> bool:
+    return outage.spec.cause is OutageCause.NOT_MEASURED or outage.status.ran_on
 
 
 def _span(outage: Outage, now: datetime) -> tuple[Interval, ...]:

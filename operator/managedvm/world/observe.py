@@ -10,6 +10,7 @@ from managedvm.api.changerequest import FINAL_STATES, ChangeRequest, RecordOrigi
 from managedvm.api.customer import Customer, CustomerSpec, Requests
 from managedvm.api.customercontacts import SINGLETON, CustomerContacts, Requester
 from managedvm.api.managedvm import ManagedVM
+from managedvm.api.outage import Outage
 from managedvm.api.pricelist import PriceList
 from managedvm.api.servicelevel import ServiceLevel, ServiceLevelSpec
 from managedvm.api.vcenter import VCenter
@@ -35,6 +36,7 @@ from managedvm.planning.requestcase import ObservedRequest
 from managedvm.planning.vcenter import ManagedCluster
 from managedvm.planning.work import ObservedWork
 from managedvm.world.managed import ManagedClusters
+from managedvm.world.outages import outages_of, planned_for
 from managedvm.world.records import (
     decisions_about,
     decisions_about_open,
@@ -135,6 +137,8 @@ class Observer:
             is_ledger=is_ledger(self._store, namespace),
             held=held,
             decisions=decisions_about_open(self._store, open_requests),
+            outages=outages_of(self._store, namespace, sight, facts),
+            plans=planned_for(self._store, namespace, name),
         )
 
     def vcenter(self, name: str) -> vcenter.ObservedVCenter:
@@ -196,6 +200,13 @@ class Observer:
         """Return whether the ManagedVM that holds the claim is there."""
         owner = claim.spec.owner
         return self._store.get("ManagedVM", owner.namespace, owner.name) is not None
+
+    def is_measured(self, outage: Outage) -> bool:
+        """Return whether the ManagedVM of an outage is there and may still have that VM."""
+        ref = outage.spec.managed_vm_ref
+        body = self._store.get("ManagedVM", outage.metadata.namespace, ref.name) if ref else None
+        seen = ((body or {}).get("status") or {}).get("vm") or {}
+        return body is not None and seen.get("instanceUUID") in (None, outage.spec.instance_uuid)
 
     def _sight(self, vm: ManagedVM, link: View | None, own: VMClaim | None) -> Sight | Unknown | None:
         if link is None:
