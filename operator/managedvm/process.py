@@ -33,6 +33,7 @@ from managedvm.world import http
 from managedvm.world.kube import ENDPOINTS, HttpKube, Object
 from managedvm.world.leases import KubeLease
 from managedvm.world.observe import Observer
+from managedvm.world.outages import Watch
 from managedvm.world.unchanged import Unchanged
 from managedvm.world.vcenters import VCenters
 
@@ -77,9 +78,14 @@ class Operator:
             on_vcenter=self._on_vcenter,
             on_all_vms=self._on_all_vms,
         )
+        watch = Watch(
+            lambda: self.elector.unheld_since,
+            names=lambda: (key.name for key in self.store.keys("VCenter")),
+            all_done=self.elector.catch_up,
+        )
         self._reconciler = Reconciler(
             store=self.store,
-            observer=Observer(self.store, self.vcenters.view),
+            observer=Observer(self.store, self.vcenters.view, watch),
             unchanged=Unchanged(self.store, self.vcenters.view),
             kube=self.kube,
             vsphere_of=self.vcenters.calls,

@@ -50,6 +50,7 @@ from managedvm.world.apply import Hands, VSphere, apply
 from managedvm.world.kube import Kube
 from managedvm.world.managed import Place
 from managedvm.world.observe import Observer
+from managedvm.world.outages import is_measured
 from managedvm.world.unchanged import Unchanged
 from managedvm.world.work import is_settled
 
@@ -189,6 +190,8 @@ class Reconciler:
         vsphere = self._vsphere_of(key.name)
         plan = vcenter.plan(own, self._observer.vcenter(key.name), now)
         pending, failed = await self._do(key, plan.actions, vsphere, now)
+        if plan.has_caught_up:
+            self._observer.watch.note(key.name)
         if pending and not failed:
             await self._teller.tell(body, repairs(own.status, plan.findings))
         else:
@@ -243,7 +246,7 @@ class Reconciler:
 
     async def _outage(self, body: dict[str, Any], now: datetime) -> Verdict:
         outage = Outage.of(body)
-        action = outages.abandoned(outage, is_measured=self._observer.is_measured(outage), now=now)
+        action = outages.abandoned(outage, is_measured=is_measured(self._store, outage), now=now)
         if action is not None:
             await apply((action,), self._hands(None, now))
         return Verdict()

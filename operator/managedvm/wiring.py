@@ -138,6 +138,7 @@ def _around_outage(key: ObjectKey, store: Store) -> Wanted:
     if "managedVMRef" in spec:
         yield ObjectKey("ManagedVM", key.namespace, spec["managedVMRef"]["name"]), Lane.DRIFT
     else:
+        yield from ((vcenter, Lane.DRIFT) for vcenter in store.keys("VCenter"))
         yield from ((_key(body), Lane.RESYNC) for body in store.in_namespace("ManagedVM", key.namespace))
 
 

@@ -10,7 +10,6 @@ from managedvm.api.changerequest import FINAL_STATES, ChangeRequest, RecordOrigi
 from managedvm.api.customer import Customer, CustomerSpec, Requests
 from managedvm.api.customercontacts import SINGLETON, CustomerContacts, Requester
 from managedvm.api.managedvm import ManagedVM
-from managedvm.api.outage import Outage
 from managedvm.api.pricelist import PriceList
 from managedvm.api.servicelevel import ServiceLevel, ServiceLevelSpec
 from managedvm.api.vcenter import VCenter
@@ -36,7 +35,7 @@ from managedvm.planning.requestcase import ObservedRequest
 from managedvm.planning.vcenter import ManagedCluster
 from managedvm.planning.work import ObservedWork
 from managedvm.world.managed import ManagedClusters
-from managedvm.world.outages import outages_of, planned_for
+from managedvm.world.outages import Watch, outages_of, planned_for, unseen
 from managedvm.world.records import (
     decisions_about,
     decisions_about_open,
@@ -104,11 +103,14 @@ class _Parsed:
 class Observer:
     """Reads for each kind of pass. `view_of` returns the view of a VCenter by name, None where there is none."""
 
-    def __init__(self, store: Store, view_of: Callable[[str], View | None]) -> None:
+    def __init__(
+        self, store: Store, view_of: Callable[[str], View | None], watch: Watch | None = None
+    ) -> None:
         self._store = store
         self._view_of = view_of
         self._catalogue: dict[tuple[str, str, str], _Parsed] = {}
         self.managed = ManagedClusters()
+        self.watch = watch or Watch()
 
     async def managed_vm(self, vm: ManagedVM) -> managedvm.Observed:
         """Read what decides about one ManagedVM."""
@@ -152,6 +154,7 @@ class Observer:
             levels=self._levels(),
             missing_policies=missing_policies(self._store),
             is_changing=link is not None and link.is_changing,
+            unseen=unseen(self._store, name, self.watch),
         )
 
     async def request(self, request: ChangeRequest, now: datetime) -> ObservedRequest:
@@ -200,13 +203,6 @@ class Observer:
         """Return whether the ManagedVM that holds the claim is there."""
         owner = claim.spec.owner
         return self._store.get("ManagedVM", owner.namespace, owner.name) is not None
-
-    def is_measured(self, outage: Outage) -> bool:
-        """Return whether the ManagedVM of an outage is there and may still have that VM."""
-        ref = outage.spec.managed_vm_ref
-        body = self._store.get("ManagedVM", outage.metadata.namespace, ref.name) if ref else None
-        seen = ((body or {}).get("status") or {}).get("vm") or {}
-        return body is not None and seen.get("instanceUUID") in (None, outage.spec.instance_uuid)
 
     def _sight(self, vm: ManagedVM, link: View | None, own: VMClaim | None) -> Sight | Unknown | None:
         if link is None:

@@ -1,13 +1,16 @@
 """Outages, and the planned times that excuse them, read from what is held in memory."""
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable
+from datetime import datetime
 from typing import Any
 
 from managedvm.api.changerequest import RequestState, Slot
 from managedvm.api.outage import Outage
 from managedvm.engine.store import Store
+from managedvm.planning.gaps import Unseen
 from managedvm.planning.identity import Sight
 from managedvm.planning.observed import Unknown, VirtualMachine
+from managedvm.world.records import is_ledger
 
 _GIVEN_UP = frozenset({RequestState.WITHDRAWN.value, RequestState.REFUSED.value})
 
@@ -50,3 +53,49 @@ def planned_for(store: Store, namespace: str, name: str) -> tuple[Slot, ...]:
         for status in stati
         if status.get("slot") and status.get("state") not in _GIVEN_UP
     )
+
+
+def is_measured(store: Store, outage: Outage) -> bool:
+    """Return whether the ManagedVM of an outage is there and may still have that VM."""
+    ref = outage.spec.managed_vm_ref
+    body = store.get("ManagedVM", outage.metadata.namespace, ref.name) if ref else None
+    seen = ((body or {}).get("status") or {}).get("vm") or {}
+    return body is not None and seen.get("instanceUUID") in (None, outage.spec.instance_uuid)
+
+
+class Watch:
+    """Since when nobody watched before this process did, for each VCenter until what was missed there is recorded."""
+
+    def __init__(
+        self,
+        unwatched_since: Callable[[], datetime | None] = lambda: None,
+        names: Callable[[], Iterable[str]] = tuple,
+        all_done: Callable[[], object] = lambda: None,
+    ) -> None:
+        self._unwatched_since = unwatched_since
+        self._names = names
+        self._all_done = all_done
+        self._done: set[str] = set()
+
+    def since(self, vcenter: str) -> datetime | None:
+        """Return since when nobody watched a vCenter, None where that is recorded."""
+        return None if vcenter in self._done else self._unwatched_since()
+
+    def note(self, vcenter: str) -> None:
+        """Note that nothing of a vCenter is missing in the records any more."""
+        self._done.add(vcenter)
+        if self._unwatched_since() is not None and self._done.issuperset(self._names()):
+            self._all_done()
+
+
+def unseen(store: Store, vcenter: str, watch: Watch) -> Unseen:
+    """Return what decides about the times in which no VM of a VCenter could be seen."""
+    uuid = ((store.get("VCenter", "", vcenter) or {}).get("status") or {}).get("instanceUUID")
+    measured = {
+        body["metadata"]["namespace"]
+        for body in store.by_index("ManagedVM", "vcenter", vcenter)
+        if "availability" in (body.get("status") or {})
+    }
+    namespaces = tuple(sorted(name for name in measured if is_ledger(store, name)))
+    records = (body for name in namespaces for body in store.by_index("Outage", "subject", (uuid, name)))
+    return Unseen(namespaces, tuple(Outage.of(body) for body in records), watch.since(vcenter))
