@@ -1,5 +1,7 @@
 """An Outage is measured, not said (clause 1): only the operator begins one, and ends it once."""
 
+import secrets
+
 import pytest
 
 from tests.api import bodies
@@ -13,7 +15,7 @@ END = {"end": "2026-01-05T09:10:00Z"}
 @pytest.fixture
 def outage(tenant):
     """An outage that lasts."""
-    body = bodies.outage(tenant.namespace, "op-outage")
+    body = bodies.outage(tenant.namespace, f"op-outage-{secrets.token_hex(4)}")
     assert_done(tenant.operator.create(body))
     return body
 
@@ -47,5 +49,5 @@ def test_an_outage_names_its_vm(tenant, spec):
 
 def test_a_time_in_which_nothing_could_be_seen_concerns_all_vms_of_a_vcenter(tenant):
     nobody = {"managedVMRef": None, "instanceUUID": None, "order": None, "serviceLevel": None}
-    body = bodies.outage(tenant.namespace, "op-outage", cause="NotMeasured", **nobody)
+    body = bodies.outage(tenant.namespace, "op-not-measured", cause="NotMeasured", **nobody)
     assert_done(tenant.operator.create(body))

@@ -5,13 +5,12 @@ from datetime import timedelta
 
 import pytest
 
-from managedvm.api.changerequest import Slot
 from managedvm.api.outage import Outage, OutageCause, OutageExclusion
 from managedvm.planning.actions import MEASURING, EndOutage, RecordOutage
 from managedvm.planning.findings import Aspect, Reason
 from managedvm.planning.managedvm import plan
 from managedvm.planning.observed import Heartbeat, PowerEvent, PowerState
-from managedvm.planning.outages import SHORT_GAP, abandoned
+from managedvm.planning.outages import SHORT_GAP, Planned, abandoned
 from tests.factories import (
     BASIC,
     NOW,
@@ -195,9 +194,17 @@ def test_at_levels_without_announcements_the_windows_of_the_contract_do_not_coun
 def test_where_maintenance_is_announced_only_what_was_planned_does_not_count():
     record = recorded(off(NOW - minutes(60)), now=NOW - minutes(50))
     assert ends(record, level=PREMIUM) == []
-    planned = (Slot(begin=NOW - minutes(30), end=NOW + minutes(30)),)
+    planned = (Planned(NOW - minutes(30), NOW + minutes(30)),)
     assert ends(record, level=PREMIUM, plans=planned) == [
         (NOW - minutes(30), NOW, OutageExclusion.ANNOUNCED_WINDOW)
+    ]
+
+
+def test_the_power_cycle_of_a_change_that_was_ordered_does_not_count_as_long_as_its_slot():
+    record = recorded(off(NOW - minutes(60)), now=NOW - minutes(50))
+    cycle = (Planned(NOW - minutes(90), NOW - minutes(20), is_power_cycle=True),)
+    assert ends(record, level=PREMIUM, plans=cycle) == [
+        (NOW - minutes(60), NOW - minutes(20), OutageExclusion.POWER_CYCLE_ORDERED)
     ]
 
 

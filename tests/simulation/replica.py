@@ -24,6 +24,7 @@ from managedvm.planning.actions import (
 from managedvm.planning.identity import Sight
 from managedvm.planning.managedvm import Observed, Plan, plan
 from managedvm.planning.observed import RECONFIGURE, TaskFacts, TaskState, Unknown
+from managedvm.planning.outages import Planned
 from tests import laws
 from tests.factories import NOW, VCENTER_UUID, cluster, vcenter_spec
 from tests.simulation.cluster import Cluster, Snapshot, StaleError
@@ -121,7 +122,11 @@ class Replica:
             missing_policies=(),
             is_ledger=True,
             outages=tuple(seen.outages.values()),
-            plans=tuple(r.status.slot for r in seen.requests.values() if r.status.slot is not None),
+            plans=tuple(
+                Planned(r.status.slot.begin, r.status.slot.end)
+                for r in seen.requests.values()
+                if r.status.slot is not None
+            ),
         )
 
     def _own_task(self, picture: Picture) -> TaskFacts | None:

@@ -1,6 +1,9 @@
 """Clause 1: the availability that the service level promises, measured on the running operator."""
 
+import subprocess
+import sys
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -167,7 +170,7 @@ def test_a_vm_on_a_host_that_does_not_respond_is_down_unless_it_turns_out_to_hav
     host = vm.facts["host"]
     vm.party.stage.vcenter.host(host, "notResponding")
     try:
-        found = wait_until(lambda: outages(vm), "the outage", seconds=3 * PATIENCE)[0]
+        found = wait_until(lambda: outages(vm) or None, "the outage", seconds=3 * PATIENCE)[0]
     finally:
         vm.party.stage.vcenter.host(host, "connected")
     assert found["spec"]["cause"] == "HostDown"
@@ -186,8 +189,29 @@ def test_an_operator_that_was_away_for_long_says_so_once_for_all_vms_of_a_custom
     replica.kill()
     let_pass(35)
     replica.start()
-    back = wait_until(lambda: [one for one in gaps(vm) if is_over(one)], "the gap", seconds=3 * PATIENCE)
-    (gap,) = back
+    (gap,) = wait_until(
+        lambda: [one for one in gaps(vm) if is_over(one)] or None, "the gap", seconds=3 * PATIENCE
+    )
     assert "managedVMRef" not in gap["spec"]
     assert is_near(gap["spec"]["begin"], away)
     assert utc_now() - timedelta(seconds=30) <= datetime.fromisoformat(gap["status"]["end"]) <= utc_now()
+
+
+def test_how_available_a_vm_was_is_worked_out_when_somebody_asks(vm, lab):
+    vm.shake(power="off")
+    let_pass(2)
+    vm.shake(power="on")
+    ended = outage(vm, is_over, "over")
+    programs = str(Path(sys.executable).parent)
+    said = subprocess.run(
+        ("managedvm", "availability", f"{vm.party.namespace}/{vm.name}"),
+        env={"PATH": programs, "HOME": str(lab.directory), "KUBECONFIG": str(lab.kubeconfig)},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    ).stdout
+    down = datetime.fromisoformat(ended["status"]["end"]) - datetime.fromisoformat(ended["spec"]["begin"])
+    assert f" {int(down.total_seconds())}s " in said
+    for words in ("A-1", "99.9 %", "PoweredOff", ended["metadata"]["name"], "VSPHERE.LOCAL\\lab-admin"):
+        assert words in said, said

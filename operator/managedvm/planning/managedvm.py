@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from managedvm.api.changerequest import FINAL_STATES, ChangeRequest, Slot
+from managedvm.api.changerequest import FINAL_STATES, ChangeRequest
 from managedvm.api.customer import CustomerSpec
 from managedvm.api.customercontacts import Requester
 from managedvm.api.managedvm import (
@@ -42,7 +42,7 @@ from managedvm.planning.identity import (
 from managedvm.planning.maintenance import maintenance_calendar
 from managedvm.planning.money import PriceBook
 from managedvm.planning.observed import RECONFIGURE, ClusterFacts, PowerState, TaskFacts, Unknown
-from managedvm.planning.outages import Measured
+from managedvm.planning.outages import Measured, Planned
 from managedvm.planning.plan import Part, joined
 from managedvm.planning.powercycle import asked_until
 from managedvm.planning.retry import rests_until
@@ -63,8 +63,8 @@ class Observed:
     `claims` has the claim to the VM, whoever holds it; `held` are all claims of this ManagedVM's name, and `own_claim`
     is the one that tells its identity. What is not there is None; what could not be read is Unknown. `task` is the latest
     reconfiguration that vCenter knows of: it decides only while a request is open. `decisions` are those about open
-    requests, by the name of the request. `outages` are those of the VM and of its vCenter as a whole, `plans` the slots
-    of all requests for the VM that were not given up.
+    requests, by the name of the request. `outages` are those of the VM and of its vCenter as a whole, `plans` the times
+    that requests for the VM were planned for and that were not given up.
     """
 
     levels: Mapping[str, ServiceLevelSpec]
@@ -83,7 +83,7 @@ class Observed:
     held: tuple[VMClaim, ...] = ()
     decisions: Mapping[str, tuple[RequestDecision, ...]] = field(default_factory=dict)
     outages: tuple[Outage, ...] = ()
-    plans: tuple[Slot, ...] = ()
+    plans: tuple[Planned, ...] = ()
 
     @property
     def has_open_requests(self) -> bool:
@@ -274,7 +274,6 @@ def _availability(
         windows=maintenance_calendar(level.maintenance, vm.spec.maintenance) if level else None,
         since=now,
         records=observed.outages,
-        requests=tuple(observed.requests.values()),
         plans=observed.plans,
         requesters=observed.requesters,
     )

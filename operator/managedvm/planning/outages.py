@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from managedvm.api.base import API_VERSION, LocalReference
-from managedvm.api.changerequest import ChangeRequest, RequestState, Slot
 from managedvm.api.customercontacts import Requester
 from managedvm.api.managedvm import ManagedVM
 from managedvm.api.order import Order
@@ -26,7 +25,6 @@ from managedvm.api.servicelevel import ServiceLevelSpec
 from managedvm.planning.actions import EndOutage, RecordOutage
 from managedvm.planning.authority import is_valid
 from managedvm.planning.calendar import Calendar
-from managedvm.planning.case import was_asked
 from managedvm.planning.names import outage_name
 from managedvm.planning.observed import Heartbeat, PowerEvent, PowerState, VirtualMachine
 from managedvm.planning.plan import Part, earliest
@@ -50,13 +48,22 @@ _BEATS = frozenset({Heartbeat.GREEN, Heartbeat.YELLOW})
 
 
 @dataclass(frozen=True, slots=True)
+class Planned:
+    """A time that a request was planned for. `is_power_cycle`: we asked the guest to shut down for it."""
+
+    begin: datetime
+    end: datetime
+    is_power_cycle: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Measured:
     """What decides about the outages of one VM.
 
     `since` is when it was first seen up; `records` are all of this VM, and those of times in which nothing of its vCenter
     could be seen.
 
-    `requests` are the operator's own for it, `plans` the slots of all requests for it that were not given up.
+    `plans` are the times that requests for it were planned for and that were not given up.
     """
 
     vm: ManagedVM
@@ -67,8 +74,7 @@ class Measured:
     windows: Calendar | None
     since: datetime
     records: tuple[Outage, ...]
-    requests: tuple[ChangeRequest, ...]
-    plans: tuple[Slot, ...]
+    plans: tuple[Planned, ...]
     requesters: tuple[Requester, ...]
 
 
@@ -261,35 +267,28 @@ def end_of(record: Outage, status: OutageStatus) -> EndOutage:
 
 def _excluded(measured: Measured, begin: datetime, end: datetime) -> tuple[ExcludedSpan, ...]:
     outage = Spans.between(begin, end)
-    own = [r.status.slot for r in measured.requests if r.status.slot and _was_cycled(r)]
-    cycled = Spans.of(
-        part for slot in own for part in (outage & Spans.between(slot.begin, slot.end)).intervals
+    cycled, planned = (
+        Spans.of(
+            part
+            for plan in measured.plans
+            if plan.is_power_cycle is is_cycle
+            for part in (outage & Spans.between(plan.begin, plan.end)).intervals
+        )
+        for is_cycle in (True, False)
     )
-    planned = [
-        part for slot in measured.plans for part in (outage & Spans.between(slot.begin, slot.end)).intervals
-    ]
     # Where maintenance is announced, a window without an announcement is none.
     announces = measured.level is not None and measured.level.maintenance.announce_to_customer
     if measured.windows is not None and not announces:
-        planned += measured.windows.openings(begin, end)
+        planned |= Spans.of(measured.windows.openings(begin, end))
     found = [
         ExcludedSpan(begin=part.begin, end=part.end, reason=reason)
         for reason, spans in (
             (OutageExclusion.POWER_CYCLE_ORDERED, cycled),
-            (OutageExclusion.ANNOUNCED_WINDOW, Spans.of(planned) - cycled),
+            (OutageExclusion.ANNOUNCED_WINDOW, planned - cycled),
         )
         for part in spans.intervals
     ]
     return tuple(sorted(found, key=lambda part: part.begin)[:SPANS_PER_OUTAGE])
-
-
-def _was_cycled(request: ChangeRequest) -> bool:
-    """Return whether the guest was asked to shut down for a request, also one that has ended since."""
-    status = request.status
-    began_in_slot = (
-        status.slot is not None and status.started_at is not None and status.slot.begin <= status.started_at
-    )
-    return was_asked(status) or (status.state is RequestState.DONE and began_in_slot)
 
 
 def _address(user: str) -> str:

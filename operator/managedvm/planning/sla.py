@@ -55,6 +55,12 @@ def accounts(
     return tuple(found)
 
 
+def outages_in(outages: Iterable[Outage], period: Interval) -> tuple[Outage, ...]:
+    """Return the outages that reach into a period, by begin."""
+    found = (one for one in outages if one.spec.begin < period.end and period.begin < (one.status.end or END))
+    return tuple(sorted(found, key=lambda one: (one.spec.begin, one.metadata.name)))
+
+
 def zone_of(level: ServiceLevelSpec | None) -> str:
     """Return the zone in which the months and years of a level begin."""
     return level.fault_intake.time_zone if level is not None else "UTC"

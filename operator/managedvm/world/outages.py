@@ -4,12 +4,13 @@ from collections.abc import Callable, Hashable, Iterable
 from datetime import datetime
 from typing import Any
 
-from managedvm.api.changerequest import RequestState, Slot
+from managedvm.api.changerequest import RecordOrigin, RequestState
 from managedvm.api.outage import Outage
 from managedvm.engine.store import Store
 from managedvm.planning.gaps import Unseen
 from managedvm.planning.identity import Sight
 from managedvm.planning.observed import Unknown, VirtualMachine
+from managedvm.planning.outages import Planned
 from managedvm.world.records import is_ledger
 
 _GIVEN_UP = frozenset({RequestState.WITHDRAWN.value, RequestState.REFUSED.value})
@@ -45,14 +46,21 @@ def outages_of(
     return tuple(sorted(found, key=lambda one: (one.spec.begin, one.metadata.name)))
 
 
-def planned_for(store: Store, namespace: str, name: str) -> tuple[Slot, ...]:
+def planned_for(store: Store, namespace: str, name: str) -> tuple[Planned, ...]:
     """Return the times that requests for a ManagedVM were planned for, unless they were given up."""
-    stati = (body.get("status") or {} for body in store.by_index("ChangeRequest", "vm", (namespace, name)))
-    return tuple(
-        Slot.model_validate(status["slot"])
-        for status in stati
-        if status.get("slot") and status.get("state") not in _GIVEN_UP
+    bodies = store.by_index("ChangeRequest", "vm", (namespace, name))
+    found = (
+        _planned(body["spec"], body["status"]) for body in bodies if "slot" in (body.get("status") or {})
     )
+    return tuple(planned for planned in found if planned is not None)
+
+
+def _planned(spec: dict[str, Any], status: dict[str, Any]) -> Planned | None:
+    begin, end = (datetime.fromisoformat(status["slot"][name]) for name in ("begin", "end"))
+    # We have begun in the slot: the guest was asked to shut down, whatever became of the request then.
+    is_begun = "startedAt" in status and begin <= datetime.fromisoformat(status["startedAt"])
+    is_cycle = is_begun and spec.get("origin") == RecordOrigin.OPERATOR
+    return None if status.get("state") in _GIVEN_UP and not is_cycle else Planned(begin, end, is_cycle)
 
 
 def is_measured(store: Store, outage: Outage) -> bool:
