@@ -6,7 +6,7 @@ from managedvm.api.changerequest import FINAL_STATES
 from managedvm.engine.objects import Change, Object, ObjectKey, What
 from managedvm.engine.queue import Lane
 from managedvm.engine.store import Index, Store
-from managedvm.world.outages import lasting, subject
+from managedvm.world.outages import lasting, planned, subject
 from managedvm.world.work import UNSETTLED, is_settled, person_days, rivals, state
 
 Wanted = Iterator[tuple[ObjectKey, Lane]]
@@ -48,6 +48,21 @@ def _open_under(body: Object) -> Iterable[Hashable]:
     return (_ALL, namespace, (namespace, body["spec"]["managedVMRef"]["name"]))
 
 
+def _asked_for(body: Object) -> Iterable[Hashable]:
+    """Return the ManagedVM that a request is for: its namespace and name."""
+    return [(body["metadata"]["namespace"], body["spec"]["managedVMRef"]["name"])]
+
+
+def _slip(body: Object) -> Iterable[Hashable]:
+    """Return under what a request is found by the order slip that it was made for: with the ManagedVM that has it."""
+    change = body["spec"].get("change")
+    return (
+        [(body["metadata"]["namespace"], body["spec"]["managedVMRef"]["name"], change["id"])]
+        if change
+        else []
+    )
+
+
 INDEXES: Mapping[str, Mapping[str, Index]] = {
     "ManagedVM": {
         "customer": lambda body: [body["spec"]["customerRef"]["name"]],
@@ -58,10 +73,7 @@ INDEXES: Mapping[str, Mapping[str, Index]] = {
         "owner": lambda body: [(body["spec"]["owner"]["namespace"], body["spec"]["owner"]["name"])],
         "vm": lambda body: [body["spec"]["instanceUUID"]],
     },
-    "ChangeRequest": {
-        "vm": lambda body: [(body["metadata"]["namespace"], body["spec"]["managedVMRef"]["name"])],
-        "open": _open_under,
-    },
+    "ChangeRequest": {"vm": _asked_for, "open": _open_under, "slip": _slip, "planned": planned},
     "RequestDecision": {"request": _request_named},
     "Outage": {"subject": subject, "lasting": lasting},
     "WorkEntry": {"request": _request_named, "person": person_days, "state": state},

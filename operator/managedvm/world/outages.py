@@ -10,7 +10,7 @@ from managedvm.engine.store import Store
 from managedvm.planning.gaps import Unseen
 from managedvm.planning.identity import Sight
 from managedvm.planning.observed import Unknown, VirtualMachine
-from managedvm.planning.outages import Planned
+from managedvm.planning.outages import Planned, is_up
 from managedvm.world.records import is_ledger
 
 _GIVEN_UP = frozenset({RequestState.WITHDRAWN.value, RequestState.REFUSED.value})
@@ -32,6 +32,12 @@ def lasting(body: dict[str, Any]) -> Iterable[Hashable]:
     return [spec["vCenterUUID"]]
 
 
+def planned(body: dict[str, Any]) -> Iterable[Hashable]:
+    """Return the ManagedVM for which a request was planned for a time, none where it was not."""
+    is_planned = "slot" in (body.get("status") or {})
+    return [(body["metadata"]["namespace"], body["spec"]["managedVMRef"]["name"])] if is_planned else []
+
+
 def outages_of(
     store: Store, namespace: str, sight: Sight | Unknown | None, vm: VirtualMachine | None
 ) -> tuple[Outage, ...]:
@@ -46,16 +52,20 @@ def outages_of(
     return tuple(sorted(found, key=lambda one: (one.spec.begin, one.metadata.name)))
 
 
+def may_end(vm: VirtualMachine | None, outages: Iterable[Outage]) -> bool:
+    """Return whether a pass may end an outage, so that it matters what was planned; of requests there are ever more."""
+    is_troubled = vm is not None and (not is_up(vm) or vm.power_events)
+    return bool(is_troubled) or any(one.status.end is None for one in outages)
+
+
 def planned_for(store: Store, namespace: str, name: str) -> tuple[Planned, ...]:
     """Return the times that requests for a ManagedVM were planned for, unless they were given up."""
-    bodies = store.by_index("ChangeRequest", "vm", (namespace, name))
-    found = (
-        _planned(body["spec"], body["status"]) for body in bodies if "slot" in (body.get("status") or {})
-    )
-    return tuple(planned for planned in found if planned is not None)
+    bodies = store.by_index("ChangeRequest", "planned", (namespace, name))
+    found = (_plan_of(body["spec"], body["status"]) for body in bodies)
+    return tuple(plan for plan in found if plan is not None)
 
 
-def _planned(spec: dict[str, Any], status: dict[str, Any]) -> Planned | None:
+def _plan_of(spec: dict[str, Any], status: dict[str, Any]) -> Planned | None:
     begin, end = (datetime.fromisoformat(status["slot"][name]) for name in ("begin", "end"))
     # We have begun in the slot: the guest was asked to shut down, whatever became of the request then.
     is_begun = "startedAt" in status and begin <= datetime.fromisoformat(status["startedAt"])
