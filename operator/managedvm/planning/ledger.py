@@ -17,6 +17,7 @@ from managedvm.planning.wallclock import as_utc
 WRITTEN_ONCE: Mapping[str, tuple[str, ...]] = {
     "ChangeRequest": ("assessment", "authority"),
     "WorkEntry": ("charge",),
+    "Outage": ("end", "excluded", "ranOn"),
 }
 """The fields of a status that are written once and belong to what the record says."""
 
