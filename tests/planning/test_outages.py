@@ -97,6 +97,30 @@ def test_what_happened_while_nobody_looked_is_read_from_vcenters_history():
     assert end.resource_version == "", "it is ended at the version at which it is created"
 
 
+def test_an_outage_of_less_than_a_second_is_recorded_once_and_is_over():
+    history = (event(NOW - seconds(50.7)), event(NOW - seconds(50.1), PowerState.ON, key=999_999))
+    facts = virtual_machine(power_since=NOW, power_events=history)
+    begin, end = measured(facts)
+    assert end.after.end == NOW - seconds(51)
+    stored = Outage.of({**begin.body, "status": end.after.to_json()})
+    assert measured(facts, stored) == [], "else it would be recorded again and again, for ever"
+
+
+def test_twice_down_within_a_second_is_two_outages_of_which_the_second_lasts():
+    moments = ((50.9, PowerState.OFF), (50.6, PowerState.ON), (50.3, PowerState.OFF))
+    history = tuple(
+        event(NOW - seconds(ago), power, key=n) for n, (ago, power) in enumerate(moments, start=1)
+    )
+    facts = virtual_machine(power=PowerState.OFF, power_since=NOW, power_events=history)
+    first = over(NOW - seconds(51), NOW - seconds(51))
+    named = recorded(off(NOW - seconds(51))).metadata.name
+    first = first.model_copy(update={"metadata": first.metadata.model_copy(update={"name": named})})
+    (again,) = measured(facts, first)
+    assert again.body["metadata"]["name"] != named
+    stored = Outage.of(dict(again.body))
+    assert measured(facts, first, stored) == []
+
+
 def test_two_outages_with_a_short_run_between_them_are_two():
     history = (event(NOW - minutes(50)), event(NOW - minutes(40), PowerState.ON), event(NOW - minutes(10)))
     facts = virtual_machine(power=PowerState.OFF, power_since=NOW, power_events=history)

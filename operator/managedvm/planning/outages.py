@@ -5,7 +5,7 @@ own history, which tells also what happened while nobody looked; everything else
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from managedvm.api.base import API_VERSION, LocalReference
@@ -117,10 +117,13 @@ def plan_outages(measured: Measured, now: datetime) -> Part:
 
 
 def told_by_history(facts: VirtualMachine) -> tuple[Spell, ...]:
-    """Return the times off and suspended that vCenter's history tells, by begin; the last one may last."""
+    """Return the times off and suspended that vCenter's history tells, by begin; the last one may last.
+
+    They are in whole seconds, as records are.
+    """
     found: list[Spell] = []
     asked: PowerEvent | None = None
-    for event in facts.power_events:
+    for event in (replace(one, at=one.at.replace(microsecond=0)) for one in facts.power_events):
         if event.power is None:
             asked = event
             continue
@@ -174,16 +177,21 @@ def _end_of(record: Outage, facts: VirtualMachine, now: datetime) -> datetime | 
             return _seen(record, off, now)
         # Gray is no heartbeat: what was lost is back when it beats.
         return _seen(record, facts.heartbeat_since, now) if facts.heartbeat in _BEATS else None
-    told = next(
-        (
-            event.at
-            for event in facts.power_events
-            if event.power not in (None, _POWER[cause]) and record.spec.begin < event.at
-        ),
-        None,
+    return _end_of_power(record, facts, now)
+
+
+def _end_of_power(record: Outage, facts: VirtualMachine, now: datetime) -> datetime | _Wait | None:
+    """Return when a VM was switched on again, by vCenter's history as far as that tells."""
+    cause = record.spec.cause
+    told = [spell for spell in told_by_history(facts) if spell.cause is cause]
+    same = next((spell for spell in reversed(told) if spell.begin == record.spec.begin), None)
+    if same is not None:
+        return same.end
+    over = next(
+        (spell.end for spell in told if spell.end is not None and record.spec.begin < spell.end), None
     )
-    if told is not None or facts.power is _POWER[cause]:
-        return told
+    if over is not None or facts.power is _POWER[cause]:
+        return over
     until = facts.power_since + HISTORY_LAG
     return _Wait(until) if now < until else _seen(record, facts.power_since, now)
 
@@ -210,6 +218,10 @@ def _recorded(measured: Measured, spell: Spell, now: datetime) -> Iterator[Recor
         return
     vm, uuid = measured.vm.metadata, measured.facts.instance_uuid
     begin = max(spell.begin, measured.since).replace(microsecond=0)
+    taken = {one.metadata.name for one in measured.records}
+    # Twice down within one second is two outages.
+    while (name := outage_name(measured.vcenter_uuid, uuid, spell.cause, begin)) in taken:
+        begin += timedelta(seconds=1)
     is_customer = spell.by and any(
         is_valid(one, begin) and one.email.casefold() == _address(spell.by) for one in measured.requesters
     )
@@ -224,7 +236,6 @@ def _recorded(measured: Measured, spell: Spell, now: datetime) -> Iterator[Recor
         by=spell.by or None,
         exclusion=OutageExclusion.BY_CUSTOMER if is_customer else None,
     )
-    name = outage_name(measured.vcenter_uuid, uuid, spell.cause, begin)
     yield record_of(vm.namespace, name, spec)
     if spell.end is not None:
         record = Outage.of(dict(record_of(vm.namespace, name, spec).body))
