@@ -48,11 +48,6 @@ def _open_under(body: Object) -> Iterable[Hashable]:
     return (_ALL, namespace, (namespace, body["spec"]["managedVMRef"]["name"]))
 
 
-def _asked_for(body: Object) -> Iterable[Hashable]:
-    """Return the ManagedVM that a request is for: its namespace and name."""
-    return [(body["metadata"]["namespace"], body["spec"]["managedVMRef"]["name"])]
-
-
 def _slip(body: Object) -> Iterable[Hashable]:
     """Return under what a request is found by the order slip that it was made for: with the ManagedVM that has it."""
     change = body["spec"].get("change")
@@ -73,7 +68,7 @@ INDEXES: Mapping[str, Mapping[str, Index]] = {
         "owner": lambda body: [(body["spec"]["owner"]["namespace"], body["spec"]["owner"]["name"])],
         "vm": lambda body: [body["spec"]["instanceUUID"]],
     },
-    "ChangeRequest": {"vm": _asked_for, "open": _open_under, "slip": _slip, "planned": planned},
+    "ChangeRequest": {"open": _open_under, "slip": _slip, "planned": planned},
     "RequestDecision": {"request": _request_named},
     "Outage": {"subject": subject, "lasting": lasting},
     "WorkEntry": {"request": _request_named, "person": person_days, "state": state},
