@@ -132,7 +132,7 @@ class AvailabilityLine(ApiModel):
     )
     availability_percent: Annotated[str, Field(max_length=8)] | None = Field(
         default=None,
-        description="1 less counted over measured time, in percent, rounded down; absent where not known.",
+        description="What is left of the measured time without what counted, in percent, rounded down; absent where not known.",
     )
 
 
