@@ -35,6 +35,7 @@ from managedvm.world import http
 from managedvm.world.kube import ENDPOINTS, HttpKube, Object
 from managedvm.world.leases import KubeLease
 from managedvm.world.observe import Observer
+from managedvm.world.outages import Watch
 from managedvm.world.unchanged import Unchanged
 from managedvm.world.vcenters import VCenters
 
@@ -85,7 +86,7 @@ class Operator:
         )
         self._reconciler = Reconciler(
             store=self.store,
-            observer=Observer(self.store, self.vcenters.view),
+            observer=Observer(self.store, self.vcenters.view, self._watch()),
             unchanged=Unchanged(self.store, self.vcenters.view),
             kube=self.kube,
             vsphere_of=self.vcenters.calls,
@@ -121,6 +122,13 @@ class Operator:
         self._leaving: asyncio.Task[None] | None = None
         self.left = asyncio.Event()
         """Set once this replica has handed the Lease over: then kopf may end."""
+
+    def _watch(self) -> Watch:
+        return Watch(
+            lambda: self.elector.unheld_since,
+            names=lambda: (key.name for key in self.store.keys("VCenter")),
+            all_done=self.elector.catch_up,
+        )
 
     def _may_act(self) -> bool:
         return self.elector.may_act()

@@ -31,6 +31,8 @@ REQUIRED_POLICIES: Mapping[str, Mapping[str, ParamRef | None]] = {
         "managedvm-deletion-protection": None,
         "managedvm-ledger-namespaces": None,
         "managedvm-levels": None,
+        "managedvm-outage-status": None,
+        "managedvm-outages": None,
         "managedvm-owners": None,
         "managedvm-package-required": _EVERY_ONE,
         "managedvm-record-status": None,

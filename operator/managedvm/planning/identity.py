@@ -8,15 +8,18 @@ from dataclasses import dataclass, replace
 
 from managedvm.api.base import API_VERSION
 from managedvm.api.changerequest import RequestedVM
-from managedvm.api.managedvm import ManagedVM, VMIdentity
+from managedvm.api.managedvm import ManagedVM, VMIdentity, VMStatus
 from managedvm.api.vcenter import VCenterSpec
 from managedvm.api.vmclaim import ClaimOwner, VMClaim, VMClaimSpec
 from managedvm.planning.actions import ClaimVM, ReleaseClaim
 from managedvm.planning.clauses import Clause
-from managedvm.planning.findings import Aspect, Finding, Reason, fails, holds, some, unknown
+from managedvm.planning.findings import Aspect, Finding, Reason, fails, holds, shortened, some, unknown
 from managedvm.planning.names import claim_name
 from managedvm.planning.observed import Unknown, VirtualMachine
 from managedvm.planning.plan import Part
+
+_LONGEST_PATH = 512
+"""The longest inventory path that status has room for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,11 @@ def own_claim(held: tuple[VMClaim, ...], vm: ManagedVM) -> VMClaim | None:
     named = vm.spec.vm.instance_uuid
     fitting = (claim for claim in held if named in (None, claim.spec.instance_uuid))
     return min(fitting, key=lambda claim: claim.metadata.name, default=None)
+
+
+def sighted_vm(sight: Sight | Unknown | None) -> VirtualMachine | None:
+    """Return the VM that the inventory shows for a ManagedVM, None where it shows none."""
+    return (sight.by_uuid or sight.at_path) if isinstance(sight, Sight) else None
 
 
 def sticky_identity(vm: ManagedVM, own_claim: VMClaim | None) -> Sticky | None:
@@ -210,6 +218,31 @@ def _changed(words: str) -> Finding:
         f"{words}; all is frozen. Put the VM back, or make a new ManagedVM for the other one",
         Clause.DIRECTLY_ATTACHED_VM,
     )
+
+
+def vm_status(found: Identified) -> VMStatus:
+    """Return which VM it is as status shows it."""
+    return VMStatus(
+        instance_uuid=found.facts.instance_uuid,
+        v_center_uuid=found.vcenter_uuid,
+        inventory_path=shortened(found.facts.path, _LONGEST_PATH),
+        power_state=found.facts.power.value,
+    )
+
+
+def vm_not_looked_at(vm: ManagedVM, own_claim: VMClaim | None) -> VMStatus | None:
+    """Return what status says of a VM that is not ours to look at: which one it was, so that no other takes its place."""
+    sticky = sticky_identity(vm, own_claim)
+    return VMStatus(instance_uuid=sticky.instance_uuid, v_center_uuid=sticky.vcenter_uuid) if sticky else None
+
+
+def of_this_vm(vm: ManagedVM, found: Identified) -> ManagedVM:
+    """Return the ManagedVM without what its status remembers of another VM."""
+    known = vm.status.vm
+    if known is None or known.instance_uuid == found.facts.instance_uuid:
+        return vm
+    nothing = {"configuration": None, "high_availability": None, "availability": None}
+    return vm.model_copy(update={"status": vm.status.model_copy(update=nothing)})
 
 
 def is_granted(vcenter: VCenterSpec, namespace: str, path: str) -> bool:

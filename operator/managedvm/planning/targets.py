@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from managedvm.api.resources import Disk, Resources, ResourceValues
 from managedvm.planning.clauses import Clause
-from managedvm.planning.findings import Aspect, Finding, Reason, fails, some
+from managedvm.planning.findings import Aspect, Finding, Reason, fails, holds, some
 from managedvm.planning.observed import VirtualMachine
 from managedvm.planning.quantity import format_bytes, format_mebibytes, parse_bytes, parse_mebibytes
 from managedvm.planning.wallclock import as_utc
@@ -120,6 +120,20 @@ def missing_disks(resources: Resources | None, vm: VirtualMachine) -> tuple[Find
             "spec.resources.disks; disks are not added here",
             Clause.CHANGE_BY_EFFORT,
         ),
+    )
+
+
+def as_agreed(resources: Resources | None) -> Finding:
+    """Return what is said of a VM whose size differs in nothing from what is agreed."""
+    if resources is None:
+        return holds(
+            Aspect.RESOURCES_AS_AGREED, Reason.NO_SIZE_AGREED, "spec.resources names no size", Clause.CAPACITY
+        )
+    return holds(
+        Aspect.RESOURCES_AS_AGREED,
+        Reason.RESOURCES_AS_AGREED,
+        "The VM has the agreed size",
+        Clause.CHANGE_BY_EFFORT,
     )
 
 

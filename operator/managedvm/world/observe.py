@@ -19,7 +19,7 @@ from managedvm.engine.store import Store
 from managedvm.errors import UnreachableError
 from managedvm.planning import managedvm, vcenter
 from managedvm.planning.entitlement import entitle
-from managedvm.planning.identity import Sight, own_claim, sticky_identity
+from managedvm.planning.identity import Sight, own_claim, sighted_vm, sticky_identity
 from managedvm.planning.maintenance import maintenance_calendar
 from managedvm.planning.money import Prices
 from managedvm.planning.names import claim_name
@@ -36,6 +36,7 @@ from managedvm.planning.requestcase import ObservedRequest
 from managedvm.planning.vcenter import ManagedCluster
 from managedvm.planning.work import ObservedWork
 from managedvm.world.managed import ManagedClusters
+from managedvm.world.outages import Watch, may_end, outages_of, planned_for, unseen
 from managedvm.world.policies import PoliciesInForce
 from managedvm.world.records import (
     decisions_about,
@@ -104,12 +105,15 @@ class _Parsed:
 class Observer:
     """Reads for each kind of pass. `view_of` returns the view of a VCenter by name, None where there is none."""
 
-    def __init__(self, store: Store, view_of: Callable[[str], View | None]) -> None:
+    def __init__(
+        self, store: Store, view_of: Callable[[str], View | None], watch: Watch | None = None
+    ) -> None:
         self._store = store
         self._view_of = view_of
         self._policies = PoliciesInForce(store)
         self._catalogue: dict[tuple[str, str, str], _Parsed] = {}
         self.managed = ManagedClusters()
+        self.watch = watch or Watch()
 
     async def managed_vm(self, vm: ManagedVM) -> managedvm.Observed:
         """Read what decides about one ManagedVM."""
@@ -118,10 +122,11 @@ class Observer:
         held = self._held_claims(namespace, name)
         own = own_claim(held, vm)
         sight = self._sight(vm, link, own)
-        facts = _meant(sight)
+        facts = sighted_vm(sight)
         customer = self._customer(vm.spec.customer_ref.name)
         spec = self._one(VCenter, vm.spec.vm.v_center_ref.name)
         requests = self._operator_requests(vm)
+        outages = outages_of(self._store, namespace, sight, facts)
         return managedvm.Observed(
             levels=self._levels(),
             customer=customer,
@@ -139,6 +144,8 @@ class Observer:
             is_ledger=is_ledger(self._store, namespace),
             held=held,
             decisions=decisions_about_open(self._store, requests),
+            outages=outages,
+            plans=planned_for(self._store, namespace, name) if may_end(facts, outages) else (),
         )
 
     def vcenter(self, name: str) -> vcenter.ObservedVCenter:
@@ -152,6 +159,7 @@ class Observer:
             levels=self._levels(),
             missing_policies=self._policies.missing(),
             is_changing=link is not None and link.is_changing,
+            unseen=unseen(self._store, name, self.watch),
         )
 
     async def request(self, request: ChangeRequest, now: datetime) -> ObservedRequest:
@@ -373,10 +381,6 @@ class Observer:
                 return None
             held = self._catalogue[key] = _Parsed(version, model.of(body))
         return held.model if isinstance(held.model, model) else None
-
-
-def _meant(sight: Sight | Unknown | None) -> VirtualMachine | None:
-    return (sight.by_uuid or sight.at_path) if isinstance(sight, Sight) else None
 
 
 def _refuse_half_a_view(link: View) -> None:
