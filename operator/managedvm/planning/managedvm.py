@@ -246,12 +246,12 @@ def _plan_for(
         Clause.AS_ORDERED,
     )
     parts = [base, Part(findings=(seen, claimed), actions=(make_claim,) if make_claim else ())]
-    known = vm.status
+    memory = vm.status
     changes: dict[str, object] = {
         "vm": vm_status(found),
-        "configuration": known.configuration,
-        "high_availability": known.high_availability,
-        "availability": known.availability,
+        "configuration": memory.configuration,
+        "high_availability": memory.high_availability,
+        "availability": memory.availability,
     }
     if make_claim is None:
         # What else there is to do waits for the claim, so that two ManagedVMs never both act on one VM.
