@@ -9,8 +9,8 @@ from lab import pki, wait_until
 from lab.install import NAMESPACE
 from tests.api.bodies import custom
 from tests.api.server import assert_done
-from tests.world.simulated import ADMINISTRATOR, PASSWORDS, READER
-from tests.world.stage import PATIENCE, Stage, keep_credentials
+from tests.world.simulated import ADMINISTRATOR, PASSWORDS, READER, keep_credentials
+from tests.world.stage import PATIENCE, Stage
 
 pytestmark = pytest.mark.lab
 

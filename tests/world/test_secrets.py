@@ -13,7 +13,8 @@ from lab.install import NAMESPACE
 from managedvm.api.kinds import KINDS
 from tests.api.bodies import custom
 from tests.api.server import assert_done
-from tests.world.stage import PATIENCE, Stage, keep_credentials
+from tests.world.simulated import keep_credentials
+from tests.world.stage import PATIENCE, Stage
 
 pytestmark = pytest.mark.lab
 
