@@ -30,6 +30,8 @@ from managedvm.settings import Settings
 from managedvm.telling import Telling
 from managedvm.wiring import INDEXES, affected, affected_by_inventory, affected_by_vcenter
 from managedvm.world import http
+from managedvm.world.guests.access import Access
+from managedvm.world.guests.ssh import SshExecutor
 from managedvm.world.kube import ENDPOINTS, HttpKube, Object
 from managedvm.world.leases import KubeLease
 from managedvm.world.observe import Observer
@@ -79,7 +81,7 @@ class Operator:
         )
         self._reconciler = Reconciler(
             store=self.store,
-            observer=Observer(self.store, self.vcenters.view),
+            observer=Observer(self.store, self.vcenters.view, Access(self.kube, SshExecutor(self._may_act))),
             unchanged=Unchanged(self.store, self.vcenters.view),
             kube=self.kube,
             vsphere_of=self.vcenters.calls,

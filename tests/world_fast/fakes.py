@@ -88,3 +88,13 @@ class FakeVSphere:
 
     async def power_on(self, vm):
         await self._do(("power on", vm))
+
+
+class FakeGuests:
+    """Guests that show a host key over SSH, or none."""
+
+    def __init__(self, shown=None):
+        self.shown = shown
+
+    async def host_key(self, *_):
+        return self.shown

@@ -29,6 +29,7 @@ class Aspect(StrEnum):
     TOOLS_RUNNING = "ToolsRunning"
     HIGH_AVAILABILITY_CONFIGURED = "HighAvailabilityConfigured"
     RESTARTS_WITHIN_LIMIT = "RestartsWithinLimit"
+    GUEST_IDENTIFIED = "GuestIdentified"
     RESOURCES_AS_AGREED = "ResourcesAsAgreed"
     CONNECTED = "Connected"
     CLUSTERS_CONFIGURED = "ClustersConfigured"
@@ -298,6 +299,31 @@ class Reason(Enum):
         "ClustersAsPromised",
         Effect.NONE,
         "All clusters are set so that vSphere HA keeps the promise.",
+    )
+    HOST_KEY_GIVEN = (
+        "HostKeyGiven",
+        Effect.NONE,
+        "The guest must show over SSH the host key that the spec names.",
+    )
+    HOST_KEY_PINNED = (
+        "HostKeyPinned",
+        Effect.NONE,
+        "The host key of the first contact over SSH is kept; no other is accepted.",
+    )
+    HOST_KEY_AWAITED = (
+        "HostKeyAwaited",
+        Effect.NONE,
+        "The guest has not been met over SSH yet; nothing is sent to it before.",
+    )
+    HOST_KEY_CHANGED = (
+        "HostKeyChanged",
+        Effect.STALLED,
+        "The guest shows another host key than the one that is trusted; nothing is sent to it.",
+    )
+    GUEST_NETWORK_NOT_GRANTED = (
+        "GuestNetworkNotGranted",
+        Effect.STALLED,
+        "The VCenter lets the operator open no SSH connection to that address.",
     )
     INVALID_SPEC = ("InvalidSpec", Effect.STALLED, "The object does not fit this version of the operator.")
     WAITING = ("Waiting", Effect.RECONCILING, "A call did not get through; it is tried again.")

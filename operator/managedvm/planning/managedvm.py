@@ -27,6 +27,7 @@ from managedvm.planning.configuration import settled_slip
 from managedvm.planning.entitlement import Entitlement, entitle, services, shown
 from managedvm.planning.execution import execute_initial, resize
 from managedvm.planning.findings import Aspect, Finding, Reason, fails, holds, shortened
+from managedvm.planning.guestaccess import plan_guest
 from managedvm.planning.identity import (
     Identified,
     Sight,
@@ -60,7 +61,7 @@ class Observed:
     """All that was read for one ManagedVM in one pass.
 
     `claims` has the claim to the VM, whoever holds it; `held` are all claims of this ManagedVM's name, and `own_claim`
-    is the one that tells its identity. What is not there is None; what could not be read is Unknown. `task` is the latest
+    is the one that tells its identity. `host_key` is what the guest shows over SSH, read only while a first contact is due. What is not there is None; what could not be read is Unknown. `task` is the latest
     reconfiguration that vCenter knows of: it decides only while a request is open. `decisions` are those about open
     requests, by the name of the request.
     """
@@ -80,6 +81,7 @@ class Observed:
     is_ledger: bool
     held: tuple[VMClaim, ...] = ()
     decisions: Mapping[str, tuple[RequestDecision, ...]] = field(default_factory=dict)
+    host_key: str | Unknown | None = None
 
     @property
     def has_open_requests(self) -> bool:
@@ -116,6 +118,7 @@ def plan(vm: ManagedVM, observed: Observed, now: datetime) -> Plan:
         vm=vm.status.vm,
         configuration=vm.status.configuration,
         high_availability=vm.status.high_availability,
+        guest=vm.status.guest,
     )
     permitted = permission(vm, observed, mode)
     if vm.spec.suspend:
@@ -235,6 +238,8 @@ def _plan_for(
         size, configuration = _size(vm, observed, entitlement, found, rights=rights, now=now)
         parts.append(size)
         changes["configuration"] = configuration
+    met, changes["guest"] = plan_guest(vm, facts, observed.vcenter, observed.host_key, now)
+    parts.append(met)
     return _plan(joined(parts), status.model_copy(update=changes))
 
 

@@ -12,7 +12,7 @@ from managedvm.api.customercontacts import SINGLETON, CustomerContacts, Requeste
 from managedvm.api.managedvm import ManagedVM
 from managedvm.api.pricelist import PriceList
 from managedvm.api.servicelevel import ServiceLevel, ServiceLevelSpec
-from managedvm.api.vcenter import VCenter
+from managedvm.api.vcenter import VCenter, VCenterSpec
 from managedvm.api.vmclaim import VMClaim
 from managedvm.api.workentry import WorkEntry
 from managedvm.engine.store import Store
@@ -93,6 +93,15 @@ class View(Protocol):
         """Read the VM's latest task of ours of this method from the server."""
 
 
+class HostKeys(Protocol):
+    """Asks guests over SSH who they are."""
+
+    async def host_key(
+        self, vm: ManagedVM, facts: VirtualMachine | None, vcenter: VCenterSpec
+    ) -> str | Unknown | None:
+        """Return the host key that a guest shows that is to be met now; None for all others, which are not asked."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Parsed:
     version: int
@@ -102,9 +111,10 @@ class _Parsed:
 class Observer:
     """Reads for each kind of pass. `view_of` returns the view of a VCenter by name, None where there is none."""
 
-    def __init__(self, store: Store, view_of: Callable[[str], View | None]) -> None:
+    def __init__(self, store: Store, view_of: Callable[[str], View | None], host_keys: HostKeys) -> None:
         self._store = store
         self._view_of = view_of
+        self._host_keys = host_keys
         self._catalogue: dict[tuple[str, str, str], _Parsed] = {}
         self.managed = ManagedClusters()
 
@@ -135,6 +145,7 @@ class Observer:
             is_ledger=is_ledger(self._store, namespace),
             held=held,
             decisions=decisions_about_open(self._store, open_requests),
+            host_key=await self._host_keys.host_key(vm, facts, spec.spec) if own and spec else None,
         )
 
     def vcenter(self, name: str) -> vcenter.ObservedVCenter:
