@@ -89,6 +89,15 @@ class FakeVSphere:
     async def power_on(self, vm):
         await self._do(("power on", vm))
 
+    async def take_snapshot(self, action):
+        await self._do(action)
+
+    async def revert_to_snapshot(self, action):
+        await self._do(action)
+
+    async def remove_snapshot(self, action):
+        await self._do(action)
+
 
 class FakeGuests:
     """Guests that show a host key over SSH, or none."""

@@ -30,6 +30,7 @@ class Aspect(StrEnum):
     HIGH_AVAILABILITY_CONFIGURED = "HighAvailabilityConfigured"
     RESTARTS_WITHIN_LIMIT = "RestartsWithinLimit"
     GUEST_IDENTIFIED = "GuestIdentified"
+    SNAPSHOT_SETTLED = "SnapshotSettled"
     RESOURCES_AS_AGREED = "ResourcesAsAgreed"
     CONNECTED = "Connected"
     CLUSTERS_CONFIGURED = "ClustersConfigured"
@@ -325,6 +326,20 @@ class Reason(Enum):
         Effect.STALLED,
         "The VCenter lets the operator open no SSH connection to that address.",
     )
+    SNAPSHOT_IN_PROGRESS = ("SnapshotInProgress", Effect.RECONCILING, "vCenter is at a snapshot of ours.")
+    SNAPSHOT_TAKEN = ("SnapshotTaken", Effect.NONE, "There is a way back; the message says how good.")
+    SNAPSHOT_REVERTED = ("SnapshotReverted", Effect.NONE, "The VM is as it was before the change.")
+    SNAPSHOT_REMOVED = ("SnapshotRemoved", Effect.NONE, "No snapshot of ours is left.")
+    SNAPSHOT_REFUSED = ("SnapshotRefused", Effect.STALLED, "vCenter has refused a snapshot; tried again.")
+    SNAPSHOT_IN_THE_WAY = ("SnapshotInTheWay", Effect.STALLED, "Another snapshot keeps us from taking ours.")
+    SNAPSHOT_LOST = (
+        "SnapshotLost",
+        Effect.STALLED,
+        "Somebody has removed our snapshot; no way back is left.",
+    )
+    SNAPSHOT_TOO_OLD = ("SnapshotTooOld", Effect.STALLED, "A snapshot of ours is older than it should get.")
+    SNAPSHOT_TOO_LARGE = ("SnapshotTooLarge", Effect.STALLED, "A snapshot of ours fills the datastore.")
+    CONSOLIDATION_NEEDED = ("ConsolidationNeeded", Effect.STALLED, "Disks of removed snapshots are left.")
     INVALID_SPEC = ("InvalidSpec", Effect.STALLED, "The object does not fit this version of the operator.")
     WAITING = ("Waiting", Effect.RECONCILING, "A call did not get through; it is tried again.")
     REFUSED = ("Refused", Effect.STALLED, "vCenter or the API server has refused a call.")

@@ -61,6 +61,14 @@ RECONFIGURE = "ReconfigVM_Task"
 """The method of the task that changes a VM's configuration."""
 
 
+CREATE_SNAPSHOT, REVERT_TO_SNAPSHOT, REMOVE_SNAPSHOT = (
+    "CreateSnapshot_Task",
+    "RevertToSnapshot_Task",
+    "RemoveSnapshot_Task",
+)
+"""The methods of the tasks that a snapshot comes, is gone back to, and goes by."""
+
+
 OUTRUN = "ConcurrentAccess"
 """The fault of a task that came too late: the VM had changed since it was decided on. Nothing was done or refused."""
 
@@ -120,12 +128,27 @@ class RestartEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class SnapshotFacts:
+    """One snapshot of a VM, whoever took it. `taken_at` is vCenter's clock.
+
+    `quiesced`: VMware Tools had brought the guest's file systems to rest. Whether the VM was off is not known: vCenter
+    calls it off in every snapshot without memory.
+    """
+
+    moref: str
+    name: str
+    taken_at: datetime
+    quiesced: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class VirtualMachine:
     """One VM as the inventory stream holds it.
 
     `notes` are the entries of extraConfig that are ours (their keys start with `managedvm.`), `disks` is keyed by
     virtual device node (`SCSI(0:0)`), `heartbeat_since` is when we first saw the present heartbeat. `task` is the latest
     task on the VM that we started, `ha_task` the latest change of its HA override, which is a task on its cluster.
+    `snapshots` are all of the VM's, parents before children; `consolidation_needed` says that disks of removed ones are left.
     """
 
     moref: str
@@ -151,3 +174,5 @@ class VirtualMachine:
     task: TaskFacts | None = None
     restarts: tuple[RestartEvent, ...] = ()
     ha_task: TaskFacts | None = None
+    snapshots: tuple[SnapshotFacts, ...] = ()
+    consolidation_needed: bool = False

@@ -14,6 +14,7 @@ from managedvm.planning.observed import (
     Heartbeat,
     PowerState,
     RestartEvent,
+    SnapshotFacts,
     VirtualMachine,
 )
 from managedvm.world.vsphere.changes import (
@@ -62,6 +63,8 @@ class Row:
     hot_add_increment_mib: int = 0
     hot_add_limit_mib: int = 0
     notes: Notes = ()
+    snapshots: tuple[SnapshotFacts, ...] = ()
+    consolidation_needed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -352,4 +355,6 @@ class Inventory:
             task=self.tasks.latest(Owner(row.moref)),
             ha_task=self.tasks.latest(Owner(row.moref, is_override=True)),
             restarts=self._restarts.get(row.moref, ()),
+            snapshots=row.snapshots,
+            consolidation_needed=row.consolidation_needed,
         )
