@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from managedvm.planning.updates.inventory import Package, Source, UpdateInventory, scope_of
 from managedvm.planning.updates.report import ReportError, Section, needed, said, system_of
 
-SYSTEMS = frozenset({"debian", "ubuntu"})
 ORIGINS = frozenset({"Debian", "Ubuntu"})
 """The origins of the operating system and what comes with it."""
 

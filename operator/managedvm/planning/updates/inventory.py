@@ -6,6 +6,7 @@ All other software is the customer's: it is listed with a reason, and never touc
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +96,11 @@ def scope_of(known: Collection[Source], candidate: Collection[Source], allowed: 
     Args:
         known: The sources of all its versions.
         candidate: The sources of the version that an update would bring.
-        allowed: The origins that packages are updated from.
+        allowed: The origins that packages are updated from, or patterns of them, as `rhel-*-baseos-rpms`.
     """
     if not known:
         return NotCovered("it is in no repository: somebody installed it by hand")
     strange = sorted({source.origin or "an origin without a name" for source in candidate or known})
-    if any(source.origin in allowed for source in candidate or known):
+    if any(fnmatchcase(source.origin, one) for source in candidate or known for one in allowed):
         return Covered()
     return NotCovered(f"it comes from {', '.join(strange)}")

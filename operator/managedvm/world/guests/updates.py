@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from managedvm.errors import ManagedVMError
 from managedvm.planning.jobs import Finished
 from managedvm.planning.observed import Unknown
-from managedvm.planning.updates import apt
-from managedvm.planning.updates.report import ReportError, sections, system_of
+from managedvm.planning.updates import apt, dnf
+from managedvm.planning.updates.report import ReportError, sections
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 LIMIT = timedelta(minutes=10)
 """How long a guest may take; fetching the lists of packages is most of it."""
+
+_UNKNOWN_SYSTEM = 65
+"""What updates.sh answers where it knows no package manager."""
 
 MOST_BYTES = 16 << 20
 """The largest report that is read; a guest with 3,000 packages writes about 2 MiB."""
@@ -35,25 +38,26 @@ async def ask(executor: GuestExecutor, guest: Guest, job_id: str) -> None:
 
 
 async def answer(
-    executor: GuestExecutor, guest: Guest, job_id: str, allowed: Collection[str] = apt.ORIGINS
+    executor: GuestExecutor, guest: Guest, job_id: str, allowed: Collection[str] = apt.ORIGINS | dnf.ORIGINS
 ) -> UpdateInventory | Job:
     """Return what there is to update; how far the job is while it is not done, and Unknown where its report is no use.
 
-    `allowed` are the origins that packages are updated from.
+    `allowed` are the origins, or on RHEL the repositories, that packages are updated from.
     """
     found = await executor.result(guest, job_id)
     if not isinstance(found, Finished):
         return found
+    if found.exit_code == _UNKNOWN_SYSTEM:
+        return Unknown("the guest has neither apt nor dnf")
     if found.exit_code != 0:
         return Unknown(
             f"the guest cannot say what there is to update ({found.exit_code}): {found.output[-200:]}"
         )
     try:
         report = sections(await executor.read_file(guest, _path(job_id), most_bytes=MOST_BYTES))
-        system, _ = system_of(report)
-        if "policy" not in report:
-            return Unknown(f"how {system} is updated is not known")
-        return apt.read(report, allowed)
+        if "policy" in report:
+            return apt.read(report, allowed)
+        return dnf.read(report, allowed)
     except (ManagedVMError, ReportError) as error:
         return Unknown(str(error))
 

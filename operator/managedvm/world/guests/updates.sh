@@ -47,6 +47,10 @@ reboot() {
     [ ! -e /run/reboot-required ] || echo reboot-required
 }
 
+rows() {
+    dnf --quiet repoquery "$@"
+}
+
 section os-release cat /etc/os-release
 if command -v apt-get > /dev/null; then
     # Without the mode an update that misses half of the repositories counts as one.
@@ -59,6 +63,17 @@ if command -v apt-get > /dev/null; then
     section interrupted interrupted
     section conflicts apt_conflicts
     section reboot reboot
+elif command -v dnf > /dev/null; then
+    section refresh dnf --quiet --refresh makecache
+    section installed rows --installed --latest-limit=1 --queryformat '%{name}\t%{arch}\t%{epoch}:%{version}-%{release}\n'
+    section upgrades rows --upgrades --latest-limit=1 \
+        --queryformat '%{name}\t%{arch}\t%{epoch}:%{version}-%{release}\t%{repoid}\n'
+    section available rows --queryformat '%{name}\t%{arch}\t%{repoid}\n'
+    section advisories dnf --quiet updateinfo list --security --updates
+    section locks dnf --quiet versionlock list
+    section check dnf --quiet check
+    section conflicts active dnf-automatic.timer dnf-automatic-install.timer
+    section restarts dnf --quiet needs-restarting --reboothint
 else
     exit 65
 fi
