@@ -187,7 +187,7 @@ async def test_a_host_that_has_no_key_of_the_trusted_kind_is_refused(hand):
 
 
 async def test_without_a_trusted_key_no_connection_is_made(hand, sshd):
-    with pytest.raises(HostKeyChangedError, match="no host key"):
+    with pytest.raises(GuestUnavailableError, match="no host key"):
         await hand.changed(host_key=None).start("never", "true")
     assert sshd.asked == []
 
@@ -262,6 +262,16 @@ async def test_an_account_that_is_not_root_becomes_it_by_sudo(tmp_path):
         hand = Hand(sshd).changed(sudo=True)
         await hand.start("as-root", "sh", "-c", "echo $SUDO")
         assert await hand.end("as-root") == Finished(0, "yes\n")
+
+
+async def test_a_login_that_chatters_hides_neither_how_a_command_began_nor_that_it_did_not(tmp_path):
+    async with running(path=sudo_that('seq 1 100000; exec "$@"', tmp_path / "bin")) as sshd:
+        hand = Hand(sshd).changed(sudo=True)
+        await hand.start("mine", "true")
+        with pytest.raises(ConflictError):
+            await hand.start("mine", "false")
+        assert isinstance(await hand.result("mine"), Unknown)
+        assert await hand.changed(sudo=False).end("mine") == Finished(0, "")
 
 
 async def test_sudo_that_asks_for_a_password_is_said(tmp_path):

@@ -225,6 +225,8 @@ def test_the_snapshot_is_removed_and_then_it_is_gone():
 def test_of_two_snapshots_of_one_owner_the_later_one_goes_first(wish):
     twice = (snapshot(), snapshot(moref="snapshot-2", taken_at=NOW))
     assert decided(wish, *twice, marked=True)[1].snapshot == "snapshot-2"
+    refused = {REMOVE_SNAPSHOT: ended(TaskState.ERROR, fault="FileLocked")}
+    assert decided(wish, *twice, marked=True, tasks=refused)[1] is None
 
 
 @pytest.mark.parametrize(

@@ -99,11 +99,6 @@ class FakeVSphere:
         await self._do(action)
 
 
-class FakeGuests:
-    """Guests that show a host key over SSH, or none."""
-
-    def __init__(self, shown=None):
-        self.shown = shown
-
-    async def host_key(self, *_):
-        return self.shown
+async def nobody_is_met(*_):
+    """No guest is reached over SSH."""
+    return

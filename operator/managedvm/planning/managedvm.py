@@ -61,9 +61,10 @@ class Observed:
     """All that was read for one ManagedVM in one pass.
 
     `claims` has the claim to the VM, whoever holds it; `held` are all claims of this ManagedVM's name, and `own_claim`
-    is the one that tells its identity. `host_key` is what the guest shows over SSH, read only while a first contact is due. What is not there is None; what could not be read is Unknown. `task` is the latest
-    reconfiguration that vCenter knows of: it decides only while a request is open. `decisions` are those about open
-    requests, by the name of the request.
+    is the one that tells its identity. What is not there is None; what could not be read is Unknown. `task` is the latest
+    reconfiguration that vCenter knows of: it decides only while a request is open. `requests` are those of the operator
+    that are open, and those of the order slip in force. `decisions` are those about open requests, by the name of the
+    request. `host_key` is what the guest shows over SSH, read only while a first contact is due.
     """
 
     levels: Mapping[str, ServiceLevelSpec]

@@ -143,7 +143,7 @@ def next_step(case: SnapshotCase) -> Step:
         return busy
     if len(case.own) > 1 and case.transaction.wish is not Wish.GONE:
         # Two calls that each seemed lost. The first is the state before every change, so the others are too many.
-        return _acts(case, RemoveSnapshot(case.vm.moref, case.own[-1].moref, case.transaction.clause))
+        return _remove(case)
     step = {Wish.KEPT: _keep, Wish.REVERTED: _revert, Wish.GONE: _remove}[case.transaction.wish](case)
     return Step(joined((step.part, Part(findings=watch(case)))), step.is_granted, step.snapshot)
 

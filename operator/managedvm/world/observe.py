@@ -1,6 +1,6 @@
 """Reading everything that a decision needs, from what is held in memory; a read that failed is Unknown, never nothing."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
@@ -93,13 +93,8 @@ class View(Protocol):
         """Read the VM's latest task of ours of this method from the server."""
 
 
-class HostKeys(Protocol):
-    """Asks guests over SSH who they are."""
-
-    async def host_key(
-        self, vm: ManagedVM, facts: VirtualMachine | None, vcenter: VCenterSpec
-    ) -> str | Unknown | None:
-        """Return the host key that a guest shows that is to be met now; None for all others, which are not asked."""
+HostKeyOf = Callable[[ManagedVM, VirtualMachine | None, VCenterSpec], Awaitable[str | Unknown | None]]
+"""Returns the host key that a guest shows over SSH that is to be met now; None for all others, which are not asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,10 +106,10 @@ class _Parsed:
 class Observer:
     """Reads for each kind of pass. `view_of` returns the view of a VCenter by name, None where there is none."""
 
-    def __init__(self, store: Store, view_of: Callable[[str], View | None], host_keys: HostKeys) -> None:
+    def __init__(self, store: Store, view_of: Callable[[str], View | None], host_key_of: HostKeyOf) -> None:
         self._store = store
         self._view_of = view_of
-        self._host_keys = host_keys
+        self._host_key_of = host_key_of
         self._catalogue: dict[tuple[str, str, str], _Parsed] = {}
         self.managed = ManagedClusters()
 
@@ -128,7 +123,7 @@ class Observer:
         facts = _meant(sight)
         customer = self._customer(vm.spec.customer_ref.name)
         spec = self._one(VCenter, vm.spec.vm.v_center_ref.name)
-        open_requests = self._operator_requests(namespace, name)
+        requests = self._operator_requests(vm)
         return managedvm.Observed(
             levels=self._levels(),
             customer=customer,
@@ -139,13 +134,13 @@ class Observer:
             claims=self._claim_to(sight, facts),
             own_claim=own,
             cluster=link.inventory.cluster(facts.cluster) if link and facts and facts.cluster else None,
-            requests=open_requests,
-            task=await self._task(link, facts, open_requests),
+            requests=requests,
+            task=await self._task(link, facts, requests),
             missing_policies=missing_policies(self._store),
             is_ledger=is_ledger(self._store, namespace),
             held=held,
-            decisions=decisions_about_open(self._store, open_requests),
-            host_key=await self._host_keys.host_key(vm, facts, spec.spec) if own and spec else None,
+            decisions=decisions_about_open(self._store, requests),
+            host_key=await self._host_key_of(vm, facts, spec.spec) if own and spec else None,
         )
 
     def vcenter(self, name: str) -> vcenter.ObservedVCenter:
@@ -214,7 +209,7 @@ class Observer:
         _refuse_half_a_view(link)
         state = link.connection
         if not isinstance(state, vcenter.Connection):
-            return Unknown(state.reason if isinstance(state, Unknown) else state.message)
+            return vcenter.told_to_users(state)
         sticky = sticky_identity(vm, own)
         uuid = sticky.instance_uuid if sticky else vm.spec.vm.instance_uuid
         path = vm.spec.vm.inventory_path
@@ -254,8 +249,12 @@ class Observer:
     def _held_claims(self, namespace: str, name: str) -> tuple[VMClaim, ...]:
         return tuple(VMClaim.of(body) for body in self._store.by_index("VMClaim", "owner", (namespace, name)))
 
-    def _operator_requests(self, namespace: str, name: str) -> dict[str, ChangeRequest]:
-        bodies = self._store.by_index("ChangeRequest", "vm", (namespace, name))
+    def _operator_requests(self, vm: ManagedVM) -> dict[str, ChangeRequest]:
+        """Return what is open, and what the order slip in force was made into; of the others there are ever more."""
+        place, slip = (vm.metadata.namespace, vm.metadata.name), vm.spec.change
+        bodies = list(self._store.by_index("ChangeRequest", "open", place))
+        if slip is not None:
+            bodies += self._store.by_index("ChangeRequest", "slip", (*place, slip.id))
         found = (ChangeRequest.of(body) for body in bodies)
         return {r.metadata.name: r for r in found if r.spec.origin is RecordOrigin.OPERATOR}
 

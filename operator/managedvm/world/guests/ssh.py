@@ -46,6 +46,8 @@ _ASK_SECONDS = 5.0
 _CALL_SECONDS = 60.0
 """start.sh itself waits for 10 s for a lock and for 10 s for the job, and a guest may be slow."""
 
+_READ_AT_ONCE = 64 * 1024
+
 _MOST_CONNECTIONS = 16
 """Connections at one time, whatever the number of guests."""
 
@@ -175,7 +177,7 @@ class SshExecutor:
     @asynccontextmanager
     async def _connected(self, guest: Guest, way: SshWay) -> AsyncIterator[asyncssh.SSHClientConnection]:
         if way.host_key is None:
-            raise HostKeyChangedError(f"no host key of the guest of {guest.moref} is trusted yet")
+            raise GuestUnavailableError(f"no host key of the guest of {guest.moref} is trusted yet")
         async with _tunnel(way) as tunnel, _connection(way, way.host_key, guest.login, tunnel) as connection:
             yield connection
 
@@ -256,10 +258,9 @@ async def _answer(
     except (BrokenPipeError, ConnectionResetError):
         pass  # it has ended without reading all, and its exit code says why
     output = b""
-    while part := await process.stdout.read(most_bytes - len(output) + 1):
-        output += part
-        if len(output) > most_bytes:
-            return 0, output[:most_bytes]
+    while part := await process.stdout.read(_READ_AT_ONCE):
+        # The rest is read and thrown away: only the end of the command tells how it ended.
+        output = (output + part)[:most_bytes]
     await process.wait_closed()
     return process.returncode if process.exit_signal is None else None, output
 
