@@ -85,10 +85,9 @@ class Operator:
             on_vcenter=self._on_vcenter,
             on_all_vms=self._on_all_vms,
         )
-        access = Access(self.kube, SshExecutor(self._may_act))
         self._reconciler = Reconciler(
             store=self.store,
-            observer=Observer(self.store, self.vcenters.view, access.host_key),
+            observer=Observer(self.store, self.vcenters.view, self._access().host_key),
             unchanged=Unchanged(self.store, self.vcenters.view),
             kube=self.kube,
             vsphere_of=self.vcenters.calls,
@@ -124,6 +123,9 @@ class Operator:
         self._leaving: asyncio.Task[None] | None = None
         self.left = asyncio.Event()
         """Set once this replica has handed the Lease over: then kopf may end."""
+
+    def _access(self) -> Access:
+        return Access(self.kube, SshExecutor(self._may_act))
 
     def _may_act(self) -> bool:
         return self.elector.may_act()
