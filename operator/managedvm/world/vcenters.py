@@ -8,8 +8,6 @@ when it lasts: it may concern ten thousand of them.
 
 import asyncio
 import logging
-from base64 import b64decode
-from binascii import Error as Base64Error
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -20,11 +18,11 @@ from pydantic import SecretStr
 from managedvm.api.vcenter import VCenter, VCenterSpec
 from managedvm.engine.budget import Budget
 from managedvm.errors import InvalidCredentialsError, ManagedVMError
-from managedvm.logs import redaction
 from managedvm.planning import vcenter as planning
 from managedvm.planning.findings import Reason
 from managedvm.planning.observed import TaskFacts, Unknown
 from managedvm.world.kube import Kube, NotFoundError, Object
+from managedvm.world.secrets import hidden, plain
 from managedvm.world.vsphere.connection import Server
 from managedvm.world.vsphere.health import Filling, Healthy, InventoryHealth, Unreachable
 from managedvm.world.vsphere.inventory import Inventory
@@ -171,19 +169,18 @@ class Link:
             raise InvalidCredentialsError(
                 f"Secret {self._owner.namespace}/{name} is missing. Create it with username, password and ca.crt"
             ) from None
-        username, password = _value(secret, "username"), _value(secret, "password")
+        username, password = plain(secret, "username"), hidden(secret, "password")
         if not username or not password:
             raise InvalidCredentialsError(
                 f"Secret {self._owner.namespace}/{name} needs the keys username and password"
             )
-        redaction.register(password)
         host, _, port = self.spec.server.partition(":")
         return Server(
             host=host,
             port=int(port or _HTTPS),
             username=username,
             password=SecretStr(password),
-            ca=_value(secret, self.spec.tls.ca_key) or None,
+            ca=plain(secret, self.spec.tls.ca_key) or None,
         )
 
     def _may_act(self) -> bool:
@@ -369,11 +366,3 @@ def _in_short(health: InventoryHealth) -> tuple[type, str]:
 
 def _address(spec: VCenterSpec) -> tuple[object, ...]:
     return spec.server, spec.credentials_secret_ref, spec.tls
-
-
-def _value(secret: Object, key: str) -> str:
-    """Return a value of a Secret, empty where it is missing or no text."""
-    try:
-        return b64decode((secret.get("data") or {}).get(key, ""), validate=True).decode().strip()
-    except (Base64Error, UnicodeDecodeError):
-        return ""
