@@ -32,6 +32,8 @@ from managedvm.settings import Settings
 from managedvm.telling import Telling
 from managedvm.wiring import INDEXES, affected, affected_by_inventory, affected_by_vcenter
 from managedvm.world import http
+from managedvm.world.guests.access import Access
+from managedvm.world.guests.ssh import SshExecutor
 from managedvm.world.kube import ENDPOINTS, HttpKube, Object
 from managedvm.world.leases import KubeLease
 from managedvm.world.observe import Observer
@@ -86,7 +88,7 @@ class Operator:
         )
         self._reconciler = Reconciler(
             store=self.store,
-            observer=Observer(self.store, self.vcenters.view, self._watch()),
+            observer=Observer(self.store, self.vcenters.view, self._access().host_key, self._watch()),
             unchanged=Unchanged(self.store, self.vcenters.view),
             kube=self.kube,
             vsphere_of=self.vcenters.calls,
@@ -129,6 +131,9 @@ class Operator:
             names=lambda: (key.name for key in self.store.keys("VCenter")),
             all_done=self.elector.catch_up,
         )
+
+    def _access(self) -> Access:
+        return Access(self.kube, SshExecutor(self._may_act))
 
     def _may_act(self) -> bool:
         return self.elector.may_act()

@@ -88,3 +88,17 @@ class FakeVSphere:
 
     async def power_on(self, vm):
         await self._do(("power on", vm))
+
+    async def take_snapshot(self, action):
+        await self._do(action)
+
+    async def revert_to_snapshot(self, action):
+        await self._do(action)
+
+    async def remove_snapshot(self, action):
+        await self._do(action)
+
+
+async def nobody_is_met(*_):
+    """No guest is reached over SSH."""
+    return

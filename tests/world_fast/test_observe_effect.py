@@ -25,6 +25,7 @@ from tests.factories import (
     vcenter,
     virtual_machine,
 )
+from tests.world_fast.fakes import nobody_is_met
 
 CONNECTED = Connection(VCENTER_UUID, "vCenter 8.0")
 NO_SECRET = Trouble(Reason.CREDENTIALS_MISSING, "Secret managedvm-system/nope is missing")
@@ -58,7 +59,7 @@ async def effect(request=REQUEST, **views):
     for number, name in enumerate(views, start=1):
         meta = {"name": name, "uid": f"uid-{name}", "resourceVersion": str(number)}
         store.put({"kind": "VCenter", "metadata": meta, "spec": vcenter().spec.to_json()})
-    observed = await Observer(store, views.get).request(request, NOW)
+    observed = await Observer(store, views.get, nobody_is_met).request(request, NOW)
     return observed.has_taken_effect, plan(request, observed, NOW)
 
 
@@ -140,7 +141,7 @@ async def test_a_request_that_is_over_asks_no_vcenter():
 
 def test_a_vcenter_that_lost_its_credentials_is_still_looked_at():
     store = Store(INDEXES)
-    observer = Observer(store, {"berlin": View(connection=NO_SECRET)}.get)
+    observer = Observer(store, {"berlin": View(connection=NO_SECRET)}.get, nobody_is_met)
     key = ObjectKey("ManagedVM", "kunde-a", "web-01")
     observer.managed.note(key, Place("berlin", VCENTER_UUID, "domain-c1", "standard", may_act=True))
 

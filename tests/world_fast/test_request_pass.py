@@ -15,7 +15,7 @@ from managedvm.world.unchanged import Unchanged
 from tests.api import bodies
 from tests.api.policies import shipped
 from tests.factories import NOW, REQUESTER, managed_vm, minutes, persons_request, requester
-from tests.world_fast.fakes import FakeKube
+from tests.world_fast.fakes import FakeKube, nobody_is_met
 
 LEVELS = Path(__file__).parents[2] / "manifests" / "catalogue" / "service-levels.yaml"
 KEY = ObjectKey("ChangeRequest", "kunde-a", "helpdesk-1")
@@ -43,7 +43,7 @@ class World:
         self.put({"kind": "ChangeRequest", **persons_request(by, **kind).to_json()})
         self.reconciler = Reconciler(
             store=self.store,
-            observer=Observer(self.store, lambda _: None),
+            observer=Observer(self.store, lambda _: None, nobody_is_met),
             kube=self.kube,
             vsphere_of=lambda _: None,
             teller=self,

@@ -21,7 +21,7 @@ from tests.api.bodies import (
 )
 from tests.api.policies import shipped
 from tests.factories import NOW
-from tests.world_fast.fakes import FakeKube
+from tests.world_fast.fakes import FakeKube, nobody_is_met
 
 PERSON = "t@provider.example"
 RECORDED = "2026-11-23T11:59:00Z"
@@ -44,7 +44,7 @@ class Stand:
         self.told, self.counted, self.waiting, self.again = [], {}, [], {}
         self.reconciler = Reconciler(
             store=self.store,
-            observer=Observer(self.store, lambda _: None),
+            observer=Observer(self.store, lambda _: None, nobody_is_met),
             unchanged=Unchanged(self.store, lambda _: None),
             kube=self.kube,
             vsphere_of=lambda _: None,

@@ -16,7 +16,6 @@ from managedvm.api.base import (
     LocalReference,
     Resource,
     Rule,
-    SecretReference,
     ShortText,
     Status,
     Timestamp,
@@ -25,6 +24,7 @@ from managedvm.api.base import (
     WeeklyHours,
     list_map,
 )
+from managedvm.api.guest import Guest, GuestStatus
 from managedvm.api.order import ORDER_RULES, Orders, ServicePackage
 from managedvm.api.resources import Resources, ResourceValues
 from managedvm.api.vcenter import Mode
@@ -42,12 +42,6 @@ class RestartPolicy(StrEnum):
 
     NEVER = "Never"
     IN_WINDOW = "InWindow"
-
-
-class GuestAccess(StrEnum):
-    """How commands reach the guest."""
-
-    VMWARE_TOOLS = "VMwareTools"
 
 
 def _exactly_one(first: str, second: str, message: str) -> dict[str, Any]:
@@ -136,15 +130,6 @@ class MaintenanceAgreement(ApiModel):
     freezes: Annotated[
         tuple[Freeze, ...], Field(max_length=16, json_schema_extra={"x-kubernetes-list-type": "atomic"})
     ] = Field(default=(), description="Times without maintenance.")
-
-
-class Guest(ApiModel):
-    """How commands reach the guest, and as whom."""
-
-    access: GuestAccess = Field(default=GuestAccess.VMWARE_TOOLS, description="The way into the guest.")
-    credentials_secret_ref: SecretReference = Field(
-        description="Secret in the namespace of the ManagedVM with the guest's username and password."
-    )
 
 
 class Change(ApiModel):
@@ -307,6 +292,9 @@ class ManagedVMStatus(Status):
     )
     availability: AvailabilityStatus | None = Field(
         default=None, description="The availability as it is measured; absent while it is not."
+    )
+    guest: GuestStatus | None = Field(
+        default=None, description="The host key that is trusted; absent before the first contact over SSH."
     )
 
 

@@ -12,6 +12,7 @@ from managedvm.api.base import (
     Kind,
     LocalReference,
     NamespaceName,
+    Network,
     Resource,
     Rule,
     Status,
@@ -98,6 +99,13 @@ class VCenterSpec(ApiModel):
     ] = Field(
         default=(),
         description="Which namespace may claim VMs below which folder; nothing is granted by default.",
+    )
+    guest_networks: Annotated[
+        tuple[Network, ...], Field(max_length=64, json_schema_extra={"x-kubernetes-list-type": "set"})
+    ] = Field(
+        default=(),
+        description="The networks into which the operator itself opens SSH connections, to guests or to jump hosts; none "
+        "by default, since a ManagedVM names the address. Example: 192.0.2.0/24.",
     )
 
 

@@ -99,6 +99,35 @@ class PowerOn:
 
 
 @dataclass(frozen=True, slots=True)
+class TakeSnapshot:
+    """Take a snapshot of a VM's disks, without its memory. `quiesce`: let VMware Tools bring the guest to rest for it."""
+
+    vm: str
+    name: str
+    description: str
+    quiesce: bool
+    clause: Clause
+
+
+@dataclass(frozen=True, slots=True)
+class RevertToSnapshot:
+    """Make a VM what it was when a snapshot of ours was taken. It is off afterwards."""
+
+    vm: str
+    snapshot: str
+    clause: Clause
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveSnapshot:
+    """Remove a snapshot of ours; the VM stays as it is, and so do all other snapshots."""
+
+    vm: str
+    snapshot: str
+    clause: Clause
+
+
+@dataclass(frozen=True, slots=True)
 class RecordRequest:
     """Create a ChangeRequest; the same record already there is success, a different one an alarm."""
 
@@ -160,6 +189,9 @@ Action = (
     | Reconfigure
     | ShutDownGuest
     | PowerOn
+    | TakeSnapshot
+    | RevertToSnapshot
+    | RemoveSnapshot
     | RecordRequest
     | RecordWork
     | AdvanceRequest
@@ -167,7 +199,16 @@ Action = (
     | EndOutage
 )
 
-EFFECTS = (OverrideHighAvailability, ConfigureClusterHighAvailability, Reconfigure, ShutDownGuest, PowerOn)
+EFFECTS = (
+    OverrideHighAvailability,
+    ConfigureClusterHighAvailability,
+    Reconfigure,
+    ShutDownGuest,
+    PowerOn,
+    TakeSnapshot,
+    RevertToSnapshot,
+    RemoveSnapshot,
+)
 """The actions whose effect is in vCenter and is seen in the inventory, a moment later."""
 
 MEASURING = (RecordOutage, EndOutage)

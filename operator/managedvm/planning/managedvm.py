@@ -29,6 +29,7 @@ from managedvm.planning.downtime import plan_availability
 from managedvm.planning.entitlement import Entitlement, entitle, services, shown
 from managedvm.planning.execution import execute_initial, resize
 from managedvm.planning.findings import Aspect, Finding, Reason, fails, holds, shortened, some
+from managedvm.planning.guestaccess import plan_guest
 from managedvm.planning.identity import (
     Identified,
     Sight,
@@ -69,6 +70,7 @@ class Observed:
     that are open, and those of the order slip in force. `decisions` are those about open requests, by the name of the
     request. Since `elsewhere_since` the customer lists somebody for another of its namespaces. `outages` are those of the VM
     and of its vCenter as a whole, `plans` the times that requests for the VM were planned for and that were not given up.
+    `host_key` is what the guest shows over SSH, read only while a first contact is due.
     """
 
     levels: Mapping[str, ServiceLevelSpec]
@@ -89,6 +91,7 @@ class Observed:
     elsewhere_since: datetime | None = None
     outages: tuple[Outage, ...] = ()
     plans: tuple[Planned, ...] = ()
+    host_key: str | Unknown | None = None
 
     @property
     def has_open_requests(self) -> bool:
@@ -131,6 +134,7 @@ def plan(vm: ManagedVM, observed: Observed, now: datetime) -> Plan:
         configuration=vm.status.configuration,
         high_availability=vm.status.high_availability,
         availability=vm.status.availability,
+        guest=vm.status.guest,
     )
     permitted = permission(vm, observed, mode)
     if vm.spec.suspend:
@@ -272,7 +276,8 @@ def _plan_for(
         size, changes["configuration"] = _size(vm, observed, entitlement, found, rights=rights, now=now)
         # An outage that cannot be written must not keep anybody from mending it.
         parts += (replace(measured, actions=()), size, Part(actions=measured.actions))
-    whole = _plan(joined(parts), status.model_copy(update=changes))
+    met, changes["guest"] = plan_guest(vm, facts, observed.vcenter, observed.host_key, now)
+    whole = _plan(joined((*parts, met)), status.model_copy(update=changes))
     return replace(whole, is_identified=True, may_act=enforce and make_claim is None)
 
 

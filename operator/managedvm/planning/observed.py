@@ -62,6 +62,14 @@ RECONFIGURE = "ReconfigVM_Task"
 """The method of the task that changes a VM's configuration."""
 
 
+CREATE_SNAPSHOT, REVERT_TO_SNAPSHOT, REMOVE_SNAPSHOT = (
+    "CreateSnapshot_Task",
+    "RevertToSnapshot_Task",
+    "RemoveSnapshot_Task",
+)
+"""The methods of the tasks that a snapshot comes, is gone back to, and goes by."""
+
+
 OUTRUN = "ConcurrentAccess"
 """The fault of a task that came too late: the VM had changed since it was decided on. Nothing was done or refused."""
 
@@ -134,6 +142,20 @@ class PowerEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class SnapshotFacts:
+    """One snapshot of a VM, whoever took it. `taken_at` is vCenter's clock.
+
+    `quiesced`: VMware Tools had brought the guest's file systems to rest. Whether the VM was off is not known: vCenter
+    calls it off in every snapshot without memory.
+    """
+
+    moref: str
+    name: str
+    taken_at: datetime
+    quiesced: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class VirtualMachine:
     """One VM as the inventory stream holds it.
 
@@ -142,6 +164,7 @@ class VirtualMachine:
     is now; `booted_at` and `power_events` are vCenter's clock. `host_responds` is what vCenter says of the host. `task`
     is the latest task on the VM that we started, `ha_task` the latest change of its HA override, which is a task on its
     cluster.
+    `snapshots` are all of the VM's, parents before children; `consolidation_needed` says that disks of removed ones are left.
     """
 
     moref: str
@@ -172,3 +195,5 @@ class VirtualMachine:
     host_responds: bool = True
     booted_at: datetime | None = None
     power_events: tuple[PowerEvent, ...] = ()
+    snapshots: tuple[SnapshotFacts, ...] = ()
+    consolidation_needed: bool = False

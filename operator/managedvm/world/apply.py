@@ -20,7 +20,10 @@ from managedvm.planning.actions import (
     RecordRequest,
     RecordWork,
     ReleaseClaim,
+    RemoveSnapshot,
+    RevertToSnapshot,
     ShutDownGuest,
+    TakeSnapshot,
 )
 from managedvm.planning.records import OPERATOR
 from managedvm.world.kube import AlreadyExistsError, Kube, NotFoundError, Object
@@ -46,6 +49,15 @@ class VSphere(Protocol):
     async def power_on(self, vm: str) -> None:
         """Start powering a VM on."""
 
+    async def take_snapshot(self, action: TakeSnapshot) -> None:
+        """Start taking a snapshot."""
+
+    async def revert_to_snapshot(self, action: RevertToSnapshot) -> None:
+        """Start going back to a snapshot."""
+
+    async def remove_snapshot(self, action: RemoveSnapshot) -> None:
+        """Start removing a snapshot."""
+
 
 @dataclass(frozen=True, slots=True)
 class Hands:
@@ -68,7 +80,7 @@ async def apply(actions: tuple[Action, ...], hands: Hands) -> int:
     return calls
 
 
-async def _apply(action: Action, hands: Hands, created: dict[str, str]) -> int:  # noqa: C901 - one case per action
+async def _apply(action: Action, hands: Hands, created: dict[str, str]) -> int:  # noqa: C901, PLR0912 - one case per action
     match action:
         case ClaimVM():
             await _claim(action, hands)
@@ -94,6 +106,12 @@ async def _apply(action: Action, hands: Hands, created: dict[str, str]) -> int: 
             await _vsphere(hands).shut_down_guest(action.vm)
         case PowerOn():
             await _vsphere(hands).power_on(action.vm)
+        case TakeSnapshot():
+            await _vsphere(hands).take_snapshot(action)
+        case RevertToSnapshot():
+            await _vsphere(hands).revert_to_snapshot(action)
+        case RemoveSnapshot():
+            await _vsphere(hands).remove_snapshot(action)
         case _:
             assert_never(action)
     return 1

@@ -4,19 +4,15 @@ Whoever may write a VCenter may name any host and any Secret of ours, so the Sec
 password goes nowhere else.
 """
 
-from base64 import b64decode
-from binascii import Error as Base64Error
-
 from pydantic import SecretStr
 
 from managedvm.api.vcenter import DEFAULT_CA_KEY, VCenterSpec
 from managedvm.errors import InvalidCredentialsError
 from managedvm.world.kube import Object
+from managedvm.world.secrets import hidden, plain
 from managedvm.world.vsphere.connection import Server
 
 _HTTPS = 443
-
-_KEYS = ("server", "username", "password")
 
 
 def server_of(spec: VCenterSpec, secret: Object) -> Server:
@@ -27,7 +23,11 @@ def server_of(spec: VCenterSpec, secret: Object) -> Server:
     """
     meta = secret["metadata"]
     name = f"Secret {meta['namespace']}/{meta['name']}"
-    servers, username, password = (_value(secret, key) for key in _KEYS)
+    servers, username, password = (
+        plain(secret, "server"),
+        plain(secret, "username"),
+        hidden(secret, "password"),
+    )
     if not servers or not username or not password:
         raise InvalidCredentialsError(
             f"{name} needs the keys server, username and password; server is what spec.server says, several with a space "
@@ -38,7 +38,7 @@ def server_of(spec: VCenterSpec, secret: Object) -> Server:
             f"{name} is not for {spec.server}, so nothing of it is sent there. Correct spec.server, or add it to the key "
             "server of the Secret"
         )
-    ca = _value(secret, spec.tls.ca_key) or None
+    ca = plain(secret, spec.tls.ca_key) or None
     if ca is None and spec.tls.ca_key != DEFAULT_CA_KEY:
         raise InvalidCredentialsError(
             f"{name} has no key {spec.tls.ca_key}, and spec.tls.caKey asks for it. Add the CA certificates under it, or "
@@ -55,11 +55,3 @@ def address(server: str) -> tuple[str, int]:
     """
     host, _, port = server.partition(":")
     return host.lower(), int(port) if port.isdecimal() else 0 if port else _HTTPS
-
-
-def _value(secret: Object, key: str) -> str:
-    """Return a value of a Secret, empty where it is missing or no text."""
-    try:
-        return b64decode((secret.get("data") or {}).get(key, ""), validate=True).decode().strip()
-    except (Base64Error, UnicodeDecodeError):
-        return ""

@@ -1,6 +1,6 @@
 """Reading everything that a decision needs, from what is held in memory; a read that failed is Unknown, never nothing."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
@@ -12,7 +12,7 @@ from managedvm.api.customercontacts import SINGLETON, CustomerContacts, Requeste
 from managedvm.api.managedvm import ManagedVM
 from managedvm.api.pricelist import PriceList
 from managedvm.api.servicelevel import ServiceLevel, ServiceLevelSpec
-from managedvm.api.vcenter import VCenter
+from managedvm.api.vcenter import VCenter, VCenterSpec
 from managedvm.api.vmclaim import VMClaim
 from managedvm.api.workentry import WorkEntry
 from managedvm.engine.store import Store
@@ -96,6 +96,10 @@ class View(Protocol):
         """Read the VM's latest task of ours of this method from the server."""
 
 
+HostKeyOf = Callable[[ManagedVM, VirtualMachine | None, VCenterSpec], Awaitable[str | Unknown | None]]
+"""Returns the host key that a guest shows over SSH that is to be met now; None for all others, which are not asked."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Parsed:
     version: int
@@ -106,11 +110,16 @@ class Observer:
     """Reads for each kind of pass. `view_of` returns the view of a VCenter by name, None where there is none."""
 
     def __init__(
-        self, store: Store, view_of: Callable[[str], View | None], watch: Watch | None = None
+        self,
+        store: Store,
+        view_of: Callable[[str], View | None],
+        host_key_of: HostKeyOf,
+        watch: Watch | None = None,
     ) -> None:
         self._store = store
         self._view_of = view_of
         self._policies = PoliciesInForce(store)
+        self._host_key_of = host_key_of
         self._catalogue: dict[tuple[str, str, str], _Parsed] = {}
         self.managed = ManagedClusters()
         self.watch = watch or Watch()
@@ -146,6 +155,7 @@ class Observer:
             decisions=decisions_about_open(self._store, requests),
             outages=outages,
             plans=planned_for(self._store, namespace, name) if may_end(facts, outages) else (),
+            host_key=await self._host_key_of(vm, facts, spec.spec) if own and spec else None,
         )
 
     def vcenter(self, name: str) -> vcenter.ObservedVCenter:

@@ -16,7 +16,6 @@ from typing import Any
 from managedvm.api.vcenter import VCenter, VCenterSpec
 from managedvm.engine.budget import Budget
 from managedvm.errors import InvalidCredentialsError, ManagedVMError
-from managedvm.logs import redaction
 from managedvm.planning import vcenter as planning
 from managedvm.planning.findings import Reason
 from managedvm.planning.observed import TaskFacts, Unknown
@@ -167,9 +166,7 @@ class Link:
             raise InvalidCredentialsError(
                 f"Secret {self._owner.namespace}/{name} is missing. Create it with server, username, password and ca.crt"
             ) from None
-        server = server_of(self.spec, secret)
-        redaction.register(server.password.get_secret_value())
-        return server
+        return server_of(self.spec, secret)
 
     def _may_act(self) -> bool:
         return self.serves and not self.leaving and self._owner.may_act()

@@ -15,6 +15,7 @@ from managedvm.planning.observed import (
     PowerEvent,
     PowerState,
     RestartEvent,
+    SnapshotFacts,
     VirtualMachine,
 )
 from managedvm.world.vsphere.changes import (
@@ -68,6 +69,8 @@ class Row:
     hot_add_increment_mib: int = 0
     hot_add_limit_mib: int = 0
     notes: Notes = ()
+    snapshots: tuple[SnapshotFacts, ...] = ()
+    consolidation_needed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -373,4 +376,6 @@ class Inventory:
             host_responds=row.host not in self._silent_hosts,
             booted_at=row.booted_at,
             power_events=self._power.of(row.moref),
+            snapshots=row.snapshots,
+            consolidation_needed=row.consolidation_needed,
         )

@@ -4,7 +4,7 @@ A task that was started is seen running, and ended, in the inventory.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -20,12 +20,23 @@ from managedvm.planning.actions import (
     ConfigureClusterHighAvailability,
     OverrideHighAvailability,
     Reconfigure,
+    RemoveSnapshot,
+    RevertToSnapshot,
+    TakeSnapshot,
 )
-from managedvm.planning.observed import RECONFIGURE, TaskFacts, TaskState, Unknown
+from managedvm.planning.observed import (
+    CREATE_SNAPSHOT,
+    RECONFIGURE,
+    REMOVE_SNAPSHOT,
+    REVERT_TO_SNAPSHOT,
+    TaskFacts,
+    TaskState,
+    Unknown,
+)
 from managedvm.world.vsphere.connection import Server, Session
 from managedvm.world.vsphere.faults import named
 from managedvm.world.vsphere.inventory import Inventory, OnChange
-from managedvm.world.vsphere.reads import devices_of, latest_task
+from managedvm.world.vsphere.reads import devices_of, held_bytes, latest_task
 from managedvm.world.vsphere.specs import cluster_spec, override_spec, reconfigure_spec
 from managedvm.world.vsphere.stream import Stream, StreamTiming
 from managedvm.world.vsphere.tasks import Owner, Recent
@@ -181,13 +192,53 @@ class PyVmomiVSphere:
 
         await self._in_thread(lambda: self._order(call))
 
+    async def take_snapshot(self, action: TakeSnapshot) -> None:
+        """Start taking a snapshot; `VirtualMachine.task` shows the task, `VirtualMachine.snapshots` the snapshot."""
+
+        def call() -> Any:
+            vm = vim.VirtualMachine(action.vm, self._calls.stub)
+            return vm.CreateSnapshot_Task(
+                name=action.name, description=action.description, memory=False, quiesce=action.quiesce
+            )
+
+        await self._start(CREATE_SNAPSHOT, (Owner(action.vm),), lambda: self._order(call))
+
+    async def revert_to_snapshot(self, action: RevertToSnapshot) -> None:
+        """Start going back to a snapshot; `VirtualMachine.task` shows the task, and the VM is off after it."""
+
+        def call() -> Any:
+            snapshot = vim.vm.Snapshot(action.snapshot, self._calls.stub)
+            return snapshot.RevertToSnapshot_Task(host=None, suppressPowerOn=True)
+
+        await self._start(REVERT_TO_SNAPSHOT, (Owner(action.vm),), lambda: self._order(call))
+
+    async def remove_snapshot(self, action: RemoveSnapshot) -> None:
+        """Start removing one snapshot and no other; `VirtualMachine.task` shows the task."""
+
+        def call() -> Any:
+            snapshot = vim.vm.Snapshot(action.snapshot, self._calls.stub)
+            return snapshot.RemoveSnapshot_Task(removeChildren=False, consolidate=True)
+
+        await self._start(REMOVE_SNAPSHOT, (Owner(action.vm),), lambda: self._order(call))
+
+    async def snapshot_bytes(self, vm: str, snapshot: str) -> int | Unknown:
+        """Read how much of the datastore a snapshot holds: its own files, and what was written since it was taken."""
+        try:
+            return await self._in_thread(lambda: held_bytes(self._calls, vm, snapshot))
+        except ManagedVMError as error:
+            return Unknown(str(error))
+
+    async def recent_tasks(self, vm: str, methods: Iterable[str]) -> dict[str, TaskFacts | Unknown | None]:
+        """Read the VM's latest task of ours of each of these methods from the server."""
+        return {method: await self.recent_task(vm, method) for method in methods}
+
     async def recent_task(self, vm: str, method: str) -> TaskFacts | Unknown | None:
         """Read the VM's latest task of ours of this method from the server; None where it remembers none."""
         try:
             found = await self._in_thread(lambda: latest_task(self._calls, vm, method, self._now()))
         except ManagedVMError as error:
             return Unknown(str(error))
-        return self._recent.seen(vm, found, self.inventory.tasks.latest(Owner(vm)))
+        return self._recent.seen((vm, method), found, self.inventory.tasks.latest(Owner(vm)))
 
     async def _start(self, method: str, owners: tuple[Owner, ...], send: Callable[[], Any]) -> None:
         """Start a task with one slot of the budget, which it holds until it has ended."""

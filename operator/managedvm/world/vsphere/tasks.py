@@ -92,14 +92,16 @@ class Recent:
     """When the tasks that are read from the server were first seen: each read alone would take them for new."""
 
     def __init__(self) -> None:
-        self._known: dict[str, TaskFacts] = {}
+        self._known: dict[tuple[str, str], TaskFacts] = {}
 
-    def seen(self, vm: str, found: TaskFacts | None, own: TaskFacts | None) -> TaskFacts | None:
-        """Return what was read of a VM with the time of the first sight of it, `own` being what the stream shows."""
-        before = [task for task in (self._known.get(vm), own) if task is not None]
+    def seen(
+        self, asked: tuple[str, str], found: TaskFacts | None, own: TaskFacts | None
+    ) -> TaskFacts | None:
+        """Return what was read of a VM and a method with the time of the first sight of it, `own` being what the stream shows."""
+        before = [task for task in (self._known.get(asked), own) if task is not None]
         if found is None:
-            self._known.pop(vm, None)
+            self._known.pop(asked, None)
             return None
         same = [task.seen_at for task in before if (task.moref, task.state) == (found.moref, found.state)]
-        self._known[vm] = replace(found, seen_at=min((found.seen_at, *same)))
-        return self._known[vm]
+        self._known[asked] = replace(found, seen_at=min((found.seen_at, *same)))
+        return self._known[asked]
