@@ -9,6 +9,7 @@ from managedvm.api.customer import CustomerSpec
 from managedvm.api.customercontacts import Requester
 from managedvm.api.managedvm import ManagedVM, ManagedVMStatus
 from managedvm.api.servicelevel import ServiceLevelSpec
+from managedvm.api.vcenter import VCenterSpec
 from managedvm.api.vmclaim import VMClaim
 from managedvm.api.workentry import WorkEntry
 from managedvm.planning.actions import AdvanceRequest, ConfirmUnchanged
@@ -27,10 +28,11 @@ class Snapshot:
     vm: ManagedVM
     claims: dict[str, VMClaim]
     requests: dict[str, ChangeRequest]
-    customer: CustomerSpec
+    customer: CustomerSpec | None
     requesters: tuple[Requester, ...]
     prices: PriceBook | None
     levels: dict[str, ServiceLevelSpec]
+    vcenter: VCenterSpec
 
 
 class Cluster:

@@ -29,11 +29,12 @@ from tests.factories import (
     service_level,
     service_levels,
     slip,
+    vcenter_spec,
     virtual_machine,
 )
 from tests.simulation.cluster import Cluster, Snapshot
 from tests.simulation.replica import Fault, Replica
-from tests.simulation.vsphere import VSphere
+from tests.simulation.vsphere import DENIABLE, VSphere
 
 STRANGER = "somebody@else.example"
 SIZES: dict[str, tuple[Any, ...]] = {
@@ -60,10 +61,14 @@ class World:
             memory_hot_add=dice.random() < 0.5,
             change_version="v1",
         )
-        self.vsphere = VSphere(facts, NOW, dice)
+        self.vsphere = VSphere(facts, NOW, dice, never_cold=dice.random() < 0.1)
+        if not facts.memory_hot_add and dice.random() < 0.5:
+            self.vsphere.most_memory_mib = 6144
         package = None if level != "professional" and dice.random() < 0.1 else "Basic"
         vm = managed_vm(level=level, package=package, resources=_resources({}), restartPolicy="InWindow")
-        state = Snapshot(vm, {}, {}, customer(), (requester(),), price_book(), dict(service_levels()))
+        state = Snapshot(
+            vm, {}, {}, customer(), (requester(),), price_book(), dict(service_levels()), vcenter_spec()
+        )
         self.api = Cluster(state)
         self.level = level
         self.wanted: dict[str, Any] = {"cpus": 2, "memory": "4Gi", "disk": 40}
@@ -139,6 +144,8 @@ class World:
             (self._take_over, 3),
             (self._lose_sight, 2),
             (self._change_our_mind, 6),
+            (self._deny, 2),
+            (self._take_permission_away, 2),
         )
         self.dice.choices([event for event, _ in events], [weight for _, weight in events])[0]()
 
@@ -174,7 +181,9 @@ class World:
 
     def _resize_by_hand(self) -> None:
         name = self.dice.choice(("cpus", "memory_mib"))
-        self.vsphere.change(**{name: self.dice.choice((2, 4, 8) if name == "cpus" else (4096, 6144, 8192))})
+        most = self.vsphere.most_memory_mib or 8192
+        sizes = (2, 4, 8) if name == "cpus" else tuple(mib for mib in (4096, 6144, 8192) if mib <= most)
+        self.vsphere.change(**{name: self.dice.choice(sizes)})
         aspect = "CPUs" if name == "cpus" else "Memory"
         self.by_hand.add(aspect)
         change, seen = self.api.state.vm.spec.change, self.api.state.vm.status.configuration
@@ -212,6 +221,19 @@ class World:
     def _lose_sight(self) -> None:
         for replica in self.replicas:
             replica.is_away = not replica.is_away
+
+    def _deny(self) -> None:
+        """The provider takes privileges away from our account, or gives them back."""
+        denied = (method for method in DENIABLE if self.dice.random() < 0.3)
+        self.vsphere.denies = frozenset() if self.vsphere.denies else frozenset(denied)
+
+    def _take_permission_away(self) -> None:
+        """The provider ends the Customer or the grant of its folder, or restores it."""
+        state = self.api.state
+        if self.dice.random() < 0.5:
+            self.api.edit(customer=None if state.customer else customer())
+        else:
+            self.api.edit(vcenter=vcenter_spec(grants=[]) if state.vcenter.grants else vcenter_spec())
 
     def _change_our_mind(self) -> None:
         """Something around the VM changes: permission, order, price, window, list of requesters, HA, Tools."""
@@ -268,9 +290,12 @@ class World:
         self._renew_order()
         self.api.edit_spec(mode="Enforce", suspend=False, restartPolicy="InWindow", maintenance={})
         proceed = customer(requests={"unlistedRequester": "Proceed"})
-        self.api.edit(prices=price_book(), levels=dict(service_levels()), customer=proceed)
+        levels = dict(service_levels())
+        self.api.edit(prices=price_book(), levels=levels, customer=proceed, vcenter=vcenter_spec())
         self.vsphere.change(tools_running=True)
-        if self.vsphere.facts.power is PowerState.SUSPENDED:
+        self.vsphere.denies = frozenset()
+        is_off_for_good = self.vsphere.never_cold and self.vsphere.off_by == "customer"
+        if self.vsphere.facts.power is PowerState.SUSPENDED or is_off_for_good:
             self.vsphere.switch(PowerState.ON, "customer")
         for replica in self.replicas:
             replica.is_away = False

@@ -83,6 +83,9 @@ class FakeVSphere:
     async def reconfigure(self, action):
         await self._do(action)
 
+    async def reserve(self, vm):
+        await self._do(("reserve", vm))
+
     async def shut_down_guest(self, vm):
         await self._do(("shut down", vm))
 

@@ -94,7 +94,7 @@ async def test_a_request_whose_change_may_be_on_its_way_is_not_withdrawn(latest)
 
 
 async def test_who_is_left_with_a_guest_that_was_asked_to_shut_down_is_told():
-    slot = {"begin": "2026-11-23T11:50:00Z", "end": "2026-11-23T13:00:00Z"}
+    slot = {"begin": "2026-11-23T11:50:00Z", "end": "2026-11-23T12:00:00Z"}
     asked = change_request(state="InWork", startedAt="2026-11-23T11:55:00Z", slot=slot)
 
     _, action = await effect(asked, berlin=View(facts=virtual_machine()))

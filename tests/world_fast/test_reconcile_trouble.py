@@ -119,7 +119,9 @@ async def test_who_is_second_to_claim_a_vm_looks_again_and_has_seen_whose_it_is(
     kube, seen = FakeKube(first), []
     second = {"kind": "VMClaim", **claim().to_json()}
 
+    outcome = await apply(((ClaimVM(second),),), Hands(kube, None, render=lambda _: None, put=seen.append))
+
     with pytest.raises(StaleError):
-        await apply((ClaimVM(second),), Hands(kube, None, render=lambda _: None, put=seen.append))
+        outcome.raise_for(StaleError)
 
     assert [body["spec"]["owner"]["name"] for body in seen] == ["web-00"]

@@ -1,7 +1,7 @@
 """What to do for one ManagedVM: all promises in one list, in the order in which they depend on each other."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from managedvm.api.changerequest import FINAL_STATES, ChangeRequest
@@ -19,7 +19,11 @@ from managedvm.api.servicelevel import ServiceLevelSpec
 from managedvm.api.vcenter import Mode, VCenterSpec
 from managedvm.api.vmclaim import VMClaim
 from managedvm.planning import availability
-from managedvm.planning.actions import Action, PowerOn, Reconfigure, ShutDownGuest
+from managedvm.planning.actions import (
+    Action,
+    OverrideHighAvailability,
+)
+from managedvm.planning.baseline import with_baseline
 from managedvm.planning.case import Case
 from managedvm.planning.clauses import Clause
 from managedvm.planning.completion import complete, has_taken_effect
@@ -38,13 +42,11 @@ from managedvm.planning.identity import (
 )
 from managedvm.planning.maintenance import maintenance_calendar
 from managedvm.planning.money import PriceBook
-from managedvm.planning.observed import RECONFIGURE, ClusterFacts, PowerState, TaskFacts, Unknown
-from managedvm.planning.plan import Part, joined
-from managedvm.planning.powercycle import asked_until
-from managedvm.planning.retry import rests_until
+from managedvm.planning.observed import ClusterFacts, TaskFacts, Unknown
+from managedvm.planning.plan import Group, Part, flat, joined
+from managedvm.planning.poweron import left_off, shut_down, start_again
 from managedvm.planning.targets import (
     Baseline,
-    baseline_note,
     missing_disks,
     noted_baseline,
     size_of,
@@ -90,12 +92,17 @@ class Observed:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Actions in order, findings, the status without its conditions, and when to look again."""
+    """Groups of actions in order, findings, the status without its conditions, and when to look again."""
 
-    actions: tuple[Action, ...]
+    groups: tuple[Group, ...]
     findings: tuple[Finding, ...]
     status: ManagedVMStatus
     next_check: datetime | None
+
+    @property
+    def actions(self) -> tuple[Action, ...]:
+        """All actions in order."""
+        return flat(self.groups)
 
 
 def effective_mode(vm: ManagedVM, vcenter: VCenterSpec | None) -> Mode:
@@ -127,8 +134,9 @@ def plan(vm: ManagedVM, observed: Observed, now: datetime) -> Plan:
         return _plan(joined((base, release(free))), status)
     found = _identified(vm, observed)
     if isinstance(found, Finding):
+        begun = _begun(vm, observed, now)
         known = None if found.reason is Reason.NOT_GRANTED else status.vm
-        return _plan(joined((base, Part(findings=(found,)))), status.model_copy(update={"vm": known}))
+        return _plan(joined((base, Part(findings=(found,)), begun)), status.model_copy(update={"vm": known}))
     return _plan_for(vm, observed, entitlement, found, (base, permitted, status), now=now)
 
 
@@ -144,10 +152,34 @@ def _suspended(
     )
     found = _identified(vm, observed)
     if isinstance(found, Finding) or observed.own_claim is None or observed.customer is None:
-        return Plan((), (finding,), vm.status, None)
+        begun = _begun(vm, observed, now)
+        return _plan(joined((Part(findings=(finding,)), begun)), vm.status)
     case = _case(vm, observed, entitlement, found, observed.customer, (False, may_record(permitted)), now)
+    down = shut_down(found.facts, case.open_requests)
+    if down is not None:
+        return _plan(joined((Part(findings=(finding,)), start_again(down, now, may_act=False))), vm.status)
     closed = joined(complete(case, r) for r in case.open_requests if has_taken_effect(case, r))
-    return Plan(closed.actions, (finding,), vm.status, closed.next_check)
+    return Plan(closed.groups, (finding,), vm.status, closed.next_check)
+
+
+def _begun(vm: ManagedVM, observed: Observed, now: datetime) -> Part:
+    """Return how a VM is started again that we have shut down, where nothing else may be decided about it any more.
+
+    Its own requests name it by identity, so it needs neither a grant nor a Customer; only whose VM it is now counts.
+    """
+    sight = observed.sight
+    facts = sight.by_uuid if isinstance(sight, Sight) else None
+    if not isinstance(sight, Sight) or facts is None or not facts.connected:
+        return Part()
+    found = Identified(facts, sight.vcenter_uuid)
+    named = (r for r in observed.requests.values() if r.spec.vm == found.identity)
+    down = shut_down(facts, (r for r in named if r.status.state not in FINAL_STATES))
+    if down is None:
+        return Part()
+    claim, meta = observed.claims.get(found.claim), vm.metadata
+    if claim is not None and not claim.spec.owner.is_named(meta.namespace, meta.name):
+        return Part(findings=(left_off("and it is another ManagedVM's now. Start it there"),))
+    return start_again(down, now, may_act=False)
 
 
 def _identified(vm: ManagedVM, observed: Observed) -> Identified | Finding:
@@ -211,7 +243,10 @@ def _plan_for(
         may_act=enforce and entitlement.level is not None,
     )
     if claimed.reason is Reason.CONFLICT:
-        return _plan(joined((base, Part(findings=(claimed,)))), status.model_copy(update={"vm": None}))
+        begun_before = _begun(vm, observed, now)
+        return _plan(
+            joined((base, Part(findings=(claimed,)), begun_before)), status.model_copy(update={"vm": None})
+        )
     seen = holds(
         Aspect.VM_FOUND,
         Reason.VM_FOUND,
@@ -223,6 +258,7 @@ def _plan_for(
     if make_claim is None:
         # What else there is to do waits for the claim, so that two ManagedVMs never both act on one VM.
         enforce = enforce and claimed.reason is Reason.CLAIM_HELD
+        rights = (enforce, may_record(permitted) and claimed.reason is Reason.CLAIM_HELD)
         if entitlement.level is not None:
             restarts = availability.streak(
                 vm.status.high_availability, facts, entitlement.level.high_availability, now
@@ -232,7 +268,6 @@ def _plan_for(
                 availability.plan_restarts(restarts, entitlement.level.high_availability),
             )
             changes["high_availability"] = restarts.status
-        rights = (enforce, may_record(permitted) and claimed.reason is Reason.CLAIM_HELD)
         size, configuration = _size(vm, observed, entitlement, found, rights=rights, now=now)
         parts.append(size)
         changes["configuration"] = configuration
@@ -240,7 +275,11 @@ def _plan_for(
 
 
 def _plan(part: Part, status: ManagedVMStatus) -> Plan:
-    return Plan(part.actions, part.findings, status, part.next_check)
+    # What is begun is brought to its end before vSphere HA is repaired: a VM may be off meanwhile.
+    groups = sorted(
+        part.groups, key=lambda group: any(isinstance(a, OverrideHighAvailability) for a in group)
+    )
+    return Plan(tuple(groups), part.findings, status, part.next_check)
 
 
 def permission(vm: ManagedVM, observed: Observed, mode: Mode) -> Finding:
@@ -302,7 +341,7 @@ def _size(
     """Return what is done about the size of the VM, and what status shows of it."""
     facts, level, before = found.facts, entitlement.level, vm.status.configuration
     if observed.customer is None:
-        return Part(), before
+        return _begun(vm, observed, now), before
     case = _case(vm, observed, entitlement, found, observed.customer, rights, now)
     if level is None:
         # Nothing new is done, but what was begun is brought to its end: the VM started again, the work recorded.
@@ -314,7 +353,7 @@ def _size(
         return execute_initial(case, unmet), None
     baseline = known or Baseline(size_of(facts), now)
     part = joined((Part(findings=missing_disks(vm.spec.resources, facts)), resize(case, wanted)))
-    part = _with_baseline(part, case, baseline)
+    part = with_baseline(part, case, baseline)
     if not part.findings:
         part = joined((part, Part(findings=(_as_agreed(vm),))))
     return part, ConfigurationStatus(
@@ -324,29 +363,6 @@ def _size(
         current=size_of(facts),
         settled_change=settled_slip(case, wanted),
     )
-
-
-def _with_baseline(part: Part, case: Case, baseline: Baseline) -> Part:
-    """Return the plan with the baseline noted at the VM, in the same task as a change where there is one.
-
-    Without a package nothing but vSphere HA is done, so there the status alone remembers it.
-    """
-    is_due = case.may_act and case.entitlement.package is not None and noted_baseline(case.facts) is None
-    is_busy = case.running is not None or any(isinstance(a, PowerOn | ShutDownGuest) for a in part.actions)
-    if not is_due or is_busy or case.facts.power is PowerState.SUSPENDED or asked_until(case) is not None:
-        return part
-    note = baseline_note(baseline, case.facts.instance_uuid)
-    actions = list(part.actions)
-    for index, action in enumerate(actions):
-        if isinstance(action, Reconfigure):
-            actions[index] = replace(action, notes={**note, **action.notes})
-            return Part(part.findings, tuple(actions), part.next_check)
-    task = case.facts.task
-    again = rests_until(task, case.now) if task is not None and task.method == RECONFIGURE else None
-    if again is not None:
-        return joined((part, Part(next_check=again)))
-    noting = Reconfigure(case.facts.moref, case.facts.change_version, Clause.AS_ORDERED, notes=note)
-    return Part(part.findings, (*part.actions, noting), part.next_check)
 
 
 def _as_agreed(vm: ManagedVM) -> Finding:

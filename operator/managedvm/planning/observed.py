@@ -60,6 +60,15 @@ class HaSettings:
 RECONFIGURE = "ReconfigVM_Task"
 """The method of the task that changes a VM's configuration."""
 
+POWER_ON = "PowerOnVM_Task"
+"""The method of the task that starts a VM."""
+
+SHUT_DOWN = "ShutdownGuest"
+"""The method that asks a guest to shut down. It makes no task; only its refusal is shown as one."""
+
+NO_PERMISSION = "NoPermission"
+"""The fault of what our account may not do: trying another way does not help."""
+
 
 OUTRUN = "ConcurrentAccess"
 """The fault of a task that came too late: the VM had changed since it was decided on. Nothing was done or refused."""
@@ -78,7 +87,8 @@ class TaskState(StrEnum):
 class TaskFacts:
     """A vCenter task on a VM that we started, or found again.
 
-    `queued_at`, `begin` and `end` are vCenter's clock, which may be wrong: they are for records. `seen_at` is our own:
+    A call that was refused at once is shown as a task that failed, without a `moref`. `refusals` counts how often in a
+    row the same was refused, as far as we remember. `queued_at`, `begin` and `end` are vCenter's clock, which may be wrong: they are for records. `seen_at` is our own:
     when we first saw the task in this state. What rests or waits goes by that.
     """
 
@@ -91,6 +101,7 @@ class TaskFacts:
     end: datetime | None = None
     fault: str = ""
     message: str = ""
+    refusals: int = 0
 
     @property
     def is_running(self) -> bool:
@@ -126,6 +137,7 @@ class VirtualMachine:
     `notes` are the entries of extraConfig that are ours (their keys start with `managedvm.`), `disks` is keyed by
     virtual device node (`SCSI(0:0)`), `heartbeat_since` is when we first saw the present heartbeat. `task` is the latest
     task on the VM that we started, `ha_task` the latest change of its HA override, which is a task on its cluster.
+    `refused` has what vCenter has refused about this VM and has not done since, by method.
     """
 
     moref: str
@@ -151,3 +163,10 @@ class VirtualMachine:
     task: TaskFacts | None = None
     restarts: tuple[RestartEvent, ...] = ()
     ha_task: TaskFacts | None = None
+    refused: Mapping[str, TaskFacts] = field(default_factory=dict)
+
+    def refusal_of(self, method: str) -> TaskFacts | None:
+        """Return the latest call of this method on the VM where vCenter has refused it."""
+        task = self.task
+        is_latest = task is not None and task.method == method and task.state is TaskState.ERROR
+        return task if is_latest else self.refused.get(method)

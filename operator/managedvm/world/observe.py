@@ -32,6 +32,7 @@ from managedvm.planning.observed import (
     VirtualMachine,
 )
 from managedvm.planning.requestcase import ObservedRequest
+from managedvm.planning.targets import carried_by
 from managedvm.planning.vcenter import ManagedCluster
 from managedvm.planning.work import ObservedWork
 from managedvm.world.managed import ManagedClusters
@@ -154,7 +155,8 @@ class Observer:
         """Read what decides about one ChangeRequest outside of its ManagedVM's pass."""
         namespace, name = request.metadata.namespace, request.spec.managed_vm_ref.name
         body = self._store.get("ManagedVM", namespace, name)
-        vm = ManagedVM.of(body) if body else None
+        # One that is being deleted decides nothing any more, however long a finalizer keeps it.
+        vm = ManagedVM.of(body) if body and not body["metadata"].get("deletionTimestamp") else None
         identity = entitlement = None
         party = self._customer_of(namespace) if vm is None else self._customer(vm.spec.customer_ref.name)
         policy = party.requests if party else Requests()
@@ -177,7 +179,8 @@ class Observer:
             has_taken_effect=effect,
             prices=self._prices(party) if is_orphan else None,
             task=await self._task_of(request) if is_orphan else None,
-            orphan=self._orphan(request) if vm is None else None,
+            carrier=self._carrier(request) if is_orphan else None,
+            orphan=self._orphan(request) if vm is None or identity != request.spec.vm else None,
             work=work_on(self._store, request),
             decisions=decisions_about(self._store, request),
             windows=maintenance_calendar(level.maintenance, vm.spec.maintenance) if vm and level else None,
@@ -280,6 +283,13 @@ class Observer:
         link = self._connected(meant.v_center_uuid) if meant else None
         facts = link.inventory.vm_by_uuid(meant.instance_uuid) if link and meant else None
         return await link.recent_task(facts.moref, RECONFIGURE) if link and facts else None
+
+    def _carrier(self, request: ChangeRequest) -> str | None:
+        """Return the request whose record has the time of the task that made the change of this one, None: its own."""
+        meant, change = request.spec.vm, request.spec.change
+        link = self._connected(meant.v_center_uuid) if meant else None
+        facts = link.inventory.vm_by_uuid(meant.instance_uuid) if link and meant else None
+        return carried_by(facts, change.aspect, request.metadata.name) if facts and change else None
 
     def _orphan(self, request: ChangeRequest) -> VirtualMachine | None:
         """Return the VM that a request of the operator names, unless a ManagedVM has claimed it meanwhile."""

@@ -14,6 +14,7 @@ from managedvm.planning.observed import (
     Heartbeat,
     PowerState,
     RestartEvent,
+    TaskFacts,
     VirtualMachine,
 )
 from managedvm.world.vsphere.changes import (
@@ -176,6 +177,13 @@ class Inventory:
             self._mark_moved()
             if self._changed or self._clusters_changed:
                 self._tell()
+
+    def note_refusal(self, vm: str, refused: TaskFacts) -> None:
+        """Show a call about a VM that vCenter has refused at once; this is news about the VM as a failed task is."""
+        self.tasks.refuse(refused, Owner(vm))
+        self._mark_owner(vm)
+        if isinstance(self._health, Healthy):
+            self._tell()
 
     def _apply(self, change: Change) -> None:
         match change:
@@ -351,5 +359,6 @@ class Inventory:
             notes=dict(row.notes),
             task=self.tasks.latest(Owner(row.moref)),
             ha_task=self.tasks.latest(Owner(row.moref, is_override=True)),
+            refused=self.tasks.refused(Owner(row.moref)),
             restarts=self._restarts.get(row.moref, ()),
         )
