@@ -67,8 +67,12 @@ class FakeVSphere:
     def __init__(self):
         self.sent = []
         self.error = None
+        self.refuses = {}
+        """The error of each kind of action that is always refused."""
 
     async def _do(self, what):
+        if type(what) in self.refuses:
+            raise self.refuses[type(what)]
         if self.error is not None:
             error, self.error = self.error, None
             raise error
