@@ -1,5 +1,6 @@
 """The vCenter of the simulation: one VM, tasks that take time and may fail, a guest that may or may not shut down."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from random import Random
@@ -59,10 +60,13 @@ class VSphere:
     is_calm: bool = False
     effects: list[Effect] = field(default_factory=list)
     off_by: str | None = None
+    when_down: Callable[[], object] = lambda: None
+    """Told when the VM has gone off because of us."""
     denies: frozenset[str] = frozenset()
     """Methods that our account may not call just now."""
     never_cold: bool = False
     """Whether vCenter refuses each change of a VM that is off, for ever."""
+    always_starts: bool = False
     most_memory_mib: int | None = None
     """With more memory the VM does not start, for ever."""
     _tasks: dict[str, TaskFacts] = field(default_factory=dict)
@@ -117,6 +121,12 @@ class VSphere:
         if after is not None and self._shuts_down_at is None:
             self._shuts_down_at = self.now + timedelta(seconds=after)
 
+    def deny(self) -> None:
+        """Take privileges away from our account, and let somebody change what it can then not repair."""
+        self.denies = frozenset(method for method in DENIABLE if self.dice.random() < 0.4)
+        if OVERRIDE in self.denies:
+            self.change(ha_override=None)
+
     def _may(self, method: str) -> None:
         if method in self.denies:
             raise DeniedError(method)
@@ -152,6 +162,7 @@ class VSphere:
                 self._finish(moref)
             else:
                 self.switch(PowerState.OFF, "operator")
+                self.when_down()
         self.now = instant
 
     def _finish(self, moref: str) -> None:
@@ -169,7 +180,8 @@ class VSphere:
             self._reconfigure(action)
 
     def _fault(self, action: Reconfigure | PowerOn) -> str:
-        if not self.is_calm and self.dice.random() < 0.1:
+        is_sure = self.always_starts and isinstance(action, PowerOn)
+        if not self.is_calm and self.dice.random() < 0.1 and not is_sure:
             return "GenericVmConfigFault"
         if isinstance(action, PowerOn):
             return self._fault_of_start()

@@ -9,7 +9,7 @@ from random import Random
 from typing import Any
 
 from managedvm.api.changerequest import FINAL_STATES, RequestState
-from managedvm.planning.actions import ShutDownGuest
+from managedvm.planning.actions import PowerOn, ShutDownGuest
 from managedvm.planning.availability import promised
 from managedvm.planning.findings import Reason
 from managedvm.planning.names import change_request_name
@@ -34,16 +34,12 @@ from tests.factories import (
 )
 from tests.simulation.cluster import Cluster, Snapshot
 from tests.simulation.replica import Fault, Replica
-from tests.simulation.vsphere import DENIABLE, VSphere
+from tests.simulation.sizes import ASPECTS, SIZES, resources
+from tests.simulation.vsphere import VSphere
 
 STRANGER = "somebody@else.example"
-SIZES: dict[str, tuple[Any, ...]] = {
-    "cpus": (2, 4, 8),
-    "memory": ("4Gi", "6Gi", "8Gi"),
-    "disk": (30, 40, 50, 60),
-}
-ASPECTS = {"cpus": "CPUs", "memory": "Memory", "disk": "Disk/system"}
 LONG = timedelta(days=1)
+MANY_LOOKS = 5  # after which a VM of ours is being started, or a finding says why it is not
 
 
 class World:
@@ -65,7 +61,7 @@ class World:
         if not facts.memory_hot_add and dice.random() < 0.5:
             self.vsphere.most_memory_mib = 6144
         package = None if level != "professional" and dice.random() < 0.1 else "Basic"
-        vm = managed_vm(level=level, package=package, resources=_resources({}), restartPolicy="InWindow")
+        vm = managed_vm(level=level, package=package, resources=resources({}), restartPolicy="InWindow")
         state = Snapshot(
             vm, {}, {}, customer(), (requester(),), price_book(), dict(service_levels()), vcenter_spec()
         )
@@ -77,6 +73,7 @@ class World:
         self.is_calm = False
         self.slips = 0
         self.clear_pass_at: datetime | None = None
+        self.looks_while_off = 0
         self.replicas = [Replica(self.api, self.vsphere, dice, self._fault, state) for _ in range(2)]
 
     @property
@@ -93,22 +90,52 @@ class World:
             if self.dice.random() < 0.9:
                 self.active.seen = self.api.state
             self._go_on(self.dice.choice((0, 1, 2, 9, 9, 9)))
+        self._live_through_a_window()
         self._calm_down()
         self._settle()
         self.assert_all_is_well()
 
+    def _live_through_a_window(self) -> None:
+        """Let the operator do what was ordered, with something happening to it when it hurts most."""
+        self._restore()
+        if self.vsphere.off_by == "customer" or self.vsphere.facts.power is PowerState.SUSPENDED:
+            self.vsphere.switch(PowerState.ON, "customer")
+        self._order()
+        self.vsphere.when_down = self._trouble_while_down
+        for _ in range(30):
+            self.active.seen = self.api.state
+            self._go_on(9)
+            last, now = self.active.last, self.vsphere.now
+            due = last.next_check if last is not None and self.vsphere.is_at_rest else None
+            self.vsphere.advance_to(min(due or now + timedelta(seconds=30), now + LONG))
+
+    def _trouble_while_down(self) -> None:
+        if self.is_calm or self.dice.random() < 0.4:
+            return
+        self.dice.choice((self.vsphere.deny, self._take_permission_away, self._take_over))()
+
     def _go_on(self, actions: int) -> None:
         """Let the active replica carry out so many actions; what it leaves undone, it goes on with in the next step."""
         if self.active.go_on(actions):
+            self._assert_it_is_brought_back()
             self._note_clear_pass()
+
+    def _assert_it_is_brought_back(self) -> None:
+        """A VM that we have shut down is started within a few passes, or it is said that it is off and why."""
+        last = self.active.last
+        if self.vsphere.off_by != "operator" or not self.vsphere.is_at_rest:
+            self.looks_while_off = 0
+        elif last is not None and not self.active.is_away:
+            self.looks_while_off += 1
+            is_told = Reason.LEFT_POWERED_OFF in [finding.reason for finding in last.findings]
+            is_tried = any(isinstance(action, PowerOn) for action in last.actions)
+            assert is_told or is_tried or self.looks_while_off < MANY_LOOKS, "off without a word"
 
     def _note_clear_pass(self) -> None:
         """Remember when the operator last saw the VM running, knew everything, and found nothing to do."""
         last, vm = self.active.last, self.api.state.vm
-        is_on = (
-            self.vsphere.facts.power is PowerState.ON
-            and self.vsphere.picture(is_late=True).facts.power is PowerState.ON
-        )
+        seen = (self.vsphere.facts.power, self.vsphere.picture(is_late=True).facts.power)
+        is_on = seen == (PowerState.ON, PowerState.ON)
         is_fresh = is_on and self.active.seen is self.api.state and not self.active.is_away
         if (
             last is not None
@@ -161,7 +188,7 @@ class World:
         changed = {ASPECTS[name] for name in SIZES if self.wanted[name] != before[name]}
         self.slips += 1
         who = STRANGER if self.dice.random() < 0.15 else REQUESTER
-        fields: dict[str, Any] = {"resources": _resources(self.wanted)}
+        fields: dict[str, Any] = {"resources": resources(self.wanted)}
         if self.dice.random() < 0.93:
             fields["change"] = slip(f"c-{self.slips}", who)
         self.api.edit_spec(**fields)
@@ -176,8 +203,8 @@ class World:
             self.by_hand |= changed  # without an order slip nothing is ordered
 
     def _unmet(self) -> set[str]:
-        resources = self.api.state.vm.spec.resources
-        return {t.aspect for t in targets(resources, self.vsphere.facts) if not t.is_met}
+        agreed = self.api.state.vm.spec.resources
+        return {t.aspect for t in targets(agreed, self.vsphere.facts) if not t.is_met}
 
     def _resize_by_hand(self) -> None:
         name = self.dice.choice(("cpus", "memory_mib"))
@@ -224,8 +251,10 @@ class World:
 
     def _deny(self) -> None:
         """The provider takes privileges away from our account, or gives them back."""
-        denied = (method for method in DENIABLE if self.dice.random() < 0.3)
-        self.vsphere.denies = frozenset() if self.vsphere.denies else frozenset(denied)
+        if self.vsphere.denies:
+            self.vsphere.denies = frozenset()
+        else:
+            self.vsphere.deny()
 
     def _take_permission_away(self) -> None:
         """The provider ends the Customer or the grant of its folder, or restores it."""
@@ -287,6 +316,13 @@ class World:
     def _calm_down(self) -> None:
         """Nothing goes wrong any more, nobody changes anything, and all that was missing is there."""
         self.is_calm = self.vsphere.is_calm = True
+        self._restore()
+        is_off_for_good = self.vsphere.never_cold and self.vsphere.off_by == "customer"
+        if self.vsphere.facts.power is PowerState.SUSPENDED or is_off_for_good:
+            self.vsphere.switch(PowerState.ON, "customer")
+
+    def _restore(self) -> None:
+        """Give back all that the operator needs."""
         self._renew_order()
         self.api.edit_spec(mode="Enforce", suspend=False, restartPolicy="InWindow", maintenance={})
         proceed = customer(requests={"unlistedRequester": "Proceed"})
@@ -294,9 +330,6 @@ class World:
         self.api.edit(prices=price_book(), levels=levels, customer=proceed, vcenter=vcenter_spec())
         self.vsphere.change(tools_running=True)
         self.vsphere.denies = frozenset()
-        is_off_for_good = self.vsphere.never_cold and self.vsphere.off_by == "customer"
-        if self.vsphere.facts.power is PowerState.SUSPENDED or is_off_for_good:
-            self.vsphere.switch(PowerState.ON, "customer")
         for replica in self.replicas:
             replica.is_away = False
 
@@ -364,30 +397,3 @@ class World:
             assert self.active.last is not None
             assert not self.active.last.actions, "it stirs again although nothing has changed"
         assert (self.api.state, self.vsphere.facts) == (state, facts)
-
-
-class TwoLeaders(World):
-    """A world in which both replicas believe that they hold the lease, and act side by side, action by action.
-
-    A Lease does not fence. It cannot be spared for two things. Nobody may withdraw a request between another's last look
-    at the order and his act; so these are in one go here. And what an order slip has settled is in status, so who sees
-    that minutes late may take somebody's change by hand for ordered.
-    """
-
-    knows_what_is_settled = False
-
-    def _go_on(self, actions: int) -> None:
-        if not self.is_calm and self.dice.random() < 0.5:
-            self.replicas.reverse()
-        if self.active.go_on(actions, in_one_go=True):
-            self._note_clear_pass()
-
-    def _take_over(self) -> None:
-        self.replicas.reverse()
-
-
-def _resources(wanted: dict[str, Any]) -> dict[str, Any]:
-    """Return sizes as `spec.resources` of the YAML; what is not named is not agreed."""
-    size = wanted.get("disk")
-    disks = [{"name": "system", "deviceNode": "SCSI(0:0)", "size": f"{size}Gi"}] if size is not None else []
-    return {key: wanted[key] for key in ("cpus", "memory") if wanted.get(key) is not None} | {"disks": disks}
