@@ -89,6 +89,12 @@ def test_a_change_that_is_refused_at_once_is_noted_and_the_vm_started(fault):
     assert "vCenter has refused it" in note.after.interruption.message
 
 
+def test_a_task_that_came_too_late_does_not_hide_a_refusal_that_followed():
+    late = task(TaskState.ERROR, end=BEGIN, fault="ConcurrentAccess")
+    found = replace(OFF, task=late, refused={RECONFIGURE: refusal(RECONFIGURE, NO_PERMISSION)})
+    assert PowerOn in kinds(planned(wants(), observed(found, requests=[asked()]), BEGIN + minutes(2)))
+
+
 def test_when_it_runs_again_the_request_ends_as_refused_with_the_words_of_vcenter():
     decided = planned(wants(), observed(requests=[noted("Refused")]), BEGIN + minutes(20))
     (end,) = decided.actions

@@ -127,7 +127,8 @@ class World:
             self.looks_while_off = 0
         elif last is not None and not self.active.is_away:
             self.looks_while_off += 1
-            is_told = Reason.LEFT_POWERED_OFF in [finding.reason for finding in last.findings]
+            words = {Reason.LEFT_POWERED_OFF, Reason.VCENTER_UNREACHABLE}
+            is_told = words & {finding.reason for finding in last.findings}
             is_tried = any(isinstance(action, PowerOn) for action in last.actions)
             assert is_told or is_tried or self.looks_while_off < MANY_LOOKS, "off without a word"
 

@@ -108,6 +108,11 @@ class TaskFacts:
         """Whether the task has not come to an end yet."""
         return self.state in (TaskState.QUEUED, TaskState.RUNNING)
 
+    @property
+    def is_refused(self) -> bool:
+        """Whether vCenter has refused it; what only came too late was not."""
+        return self.state is TaskState.ERROR and self.fault != OUTRUN
+
 
 @dataclass(frozen=True, slots=True)
 class ClusterFacts:
@@ -167,6 +172,6 @@ class VirtualMachine:
 
     def refusal_of(self, method: str) -> TaskFacts | None:
         """Return the latest call of this method on the VM where vCenter has refused it."""
-        task = self.task
-        is_latest = task is not None and task.method == method and task.state is TaskState.ERROR
-        return task if is_latest else self.refused.get(method)
+        failed = (self.task, self.refused.get(method))
+        refusals = (t for t in failed if t is not None and t.method == method and t.is_refused)
+        return max(refusals, key=lambda task: task.seen_at, default=None)
