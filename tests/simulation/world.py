@@ -122,15 +122,14 @@ class World:
 
     def _assert_it_is_brought_back(self) -> None:
         """A VM that we have shut down is started within a few passes, or it is said that it is off and why."""
-        last = self.active.last
-        if self.vsphere.off_by != "operator" or not self.vsphere.is_at_rest:
+        last, is_off = self.active.last, self.vsphere.off_by == "operator" and self.vsphere.is_at_rest
+        words = {finding.reason for finding in last.findings} if last is not None else set()
+        is_tried = last is not None and any(isinstance(action, PowerOn) for action in last.actions)
+        if not is_off or is_tried or words & {Reason.LEFT_POWERED_OFF, Reason.VCENTER_UNREACHABLE}:
             self.looks_while_off = 0
-        elif last is not None and not self.active.is_away:
+        elif not self.active.is_away:
             self.looks_while_off += 1
-            words = {Reason.LEFT_POWERED_OFF, Reason.VCENTER_UNREACHABLE}
-            is_told = words & {finding.reason for finding in last.findings}
-            is_tried = any(isinstance(action, PowerOn) for action in last.actions)
-            assert is_told or is_tried or self.looks_while_off < MANY_LOOKS, "off without a word"
+            assert self.looks_while_off < MANY_LOOKS, "off without a word"
 
     def _note_clear_pass(self) -> None:
         """Remember when the operator last saw the VM running, knew everything, and found nothing to do."""
