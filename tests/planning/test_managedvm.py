@@ -187,7 +187,13 @@ def test_an_object_that_was_made_again_for_the_same_vm_keeps_its_claim():
 
 def test_everything_is_done_in_the_order_in_which_it_depends():
     decided = planned(managed_vm(**GROWN), observed(NEEDY))
-    assert kinds(decided) == [OverrideHighAvailability, RecordRequest, ConfirmUnchanged, Reconfigure]
+    assert kinds(decided) == [RecordRequest, ConfirmUnchanged, Reconfigure, OverrideHighAvailability]
+
+
+def test_what_one_promise_needs_does_not_wait_for_another():
+    size, availability = planned(managed_vm(**GROWN), observed(NEEDY)).groups
+    assert [type(action) for action in availability] == [OverrideHighAvailability]
+    assert OverrideHighAvailability not in {type(action) for action in size}
 
 
 NO_PACKAGE = managed_vm(package=None, **GROWN)

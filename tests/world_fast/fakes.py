@@ -67,8 +67,12 @@ class FakeVSphere:
     def __init__(self):
         self.sent = []
         self.error = None
+        self.refuses = {}
+        """The error of each kind of action that is always refused."""
 
     async def _do(self, what):
+        if type(what) in self.refuses:
+            raise self.refuses[type(what)]
         if self.error is not None:
             error, self.error = self.error, None
             raise error
@@ -82,6 +86,9 @@ class FakeVSphere:
 
     async def reconfigure(self, action):
         await self._do(action)
+
+    async def reserve(self, vm):
+        await self._do(("reserve", vm))
 
     async def shut_down_guest(self, vm):
         await self._do(("shut down", vm))

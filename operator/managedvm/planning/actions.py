@@ -83,6 +83,14 @@ class Reconfigure:
 
 
 @dataclass(frozen=True, slots=True)
+class ReserveSlot:
+    """Keep room among the tasks that may run in the vCenter for a VM that is about to be shut down; stop without it."""
+
+    vm: str
+    clause: Clause = Clause.CHANGE_BY_EFFORT
+
+
+@dataclass(frozen=True, slots=True)
 class ShutDownGuest:
     """Ask the guest to shut down. It may refuse; nobody pulls the plug."""
 
@@ -187,6 +195,7 @@ Action = (
     | OverrideHighAvailability
     | ConfigureClusterHighAvailability
     | Reconfigure
+    | ReserveSlot
     | ShutDownGuest
     | PowerOn
     | TakeSnapshot
@@ -213,6 +222,12 @@ EFFECTS = (
 
 MEASURING = (RecordOutage, EndOutage)
 """The actions that tell what was measured: no mode and no package decides about them."""
+
+REPAIRS = (OverrideHighAvailability, ConfigureClusterHighAvailability)
+"""The effects that restore what the service level promises."""
+
+REMEMBERED = (Reconfigure, ShutDownGuest, PowerOn)
+"""The effects whose refusal is seen in the inventory too, so that the next pass decides on it."""
 
 RECORDS = (RecordRequest, RecordWork, AdvanceRequest, *MEASURING)
 """The actions that write the ledger; each may be repeated without harm."""

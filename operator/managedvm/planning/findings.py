@@ -210,7 +210,7 @@ class Reason(Enum):
     LEFT_POWERED_OFF = (
         "LeftPoweredOff",
         Effect.STALLED,
-        "We have shut the VM down for a change and may not start it now.",
+        "The VM is off because we have shut it down for a change, and it does not start or may not be started now.",
     )
     SHUTDOWN_TIMED_OUT = (
         "GuestShutdownTimedOut",

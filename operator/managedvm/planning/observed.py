@@ -61,6 +61,15 @@ class HaSettings:
 RECONFIGURE = "ReconfigVM_Task"
 """The method of the task that changes a VM's configuration."""
 
+POWER_ON = "PowerOnVM_Task"
+"""The method of the task that starts a VM."""
+
+SHUT_DOWN = "ShutdownGuest"
+"""The method that asks a guest to shut down. It makes no task; only its refusal is shown as one."""
+
+NO_PERMISSION = "NoPermission"
+"""The fault of what our account may not do: trying another way does not help."""
+
 
 CREATE_SNAPSHOT, REVERT_TO_SNAPSHOT, REMOVE_SNAPSHOT = (
     "CreateSnapshot_Task",
@@ -87,7 +96,8 @@ class TaskState(StrEnum):
 class TaskFacts:
     """A vCenter task on a VM that we started, or found again.
 
-    `queued_at`, `begin` and `end` are vCenter's clock, which may be wrong: they are for records. `seen_at` is our own:
+    A call that was refused at once is shown as a task that failed, without a `moref`. `refusals` counts how often in a
+    row the same was refused, as far as we remember. `queued_at`, `begin` and `end` are vCenter's clock, which may be wrong: they are for records. `seen_at` is our own:
     when we first saw the task in this state. What rests or waits goes by that.
     """
 
@@ -100,11 +110,17 @@ class TaskFacts:
     end: datetime | None = None
     fault: str = ""
     message: str = ""
+    refusals: int = 0
 
     @property
     def is_running(self) -> bool:
         """Whether the task has not come to an end yet."""
         return self.state in (TaskState.QUEUED, TaskState.RUNNING)
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether vCenter has refused it; what only came too late was not."""
+        return self.state is TaskState.ERROR and self.fault != OUTRUN
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +181,7 @@ class VirtualMachine:
     is the latest task on the VM that we started, `ha_task` the latest change of its HA override, which is a task on its
     cluster.
     `snapshots` are all of the VM's, parents before children; `consolidation_needed` says that disks of removed ones are left.
+    `refused` has what vCenter has refused about this VM and has not done since, by method.
     """
 
     moref: str
@@ -197,3 +214,10 @@ class VirtualMachine:
     power_events: tuple[PowerEvent, ...] = ()
     snapshots: tuple[SnapshotFacts, ...] = ()
     consolidation_needed: bool = False
+    refused: Mapping[str, TaskFacts] = field(default_factory=dict)
+
+    def refusal_of(self, method: str) -> TaskFacts | None:
+        """Return the latest call of this method on the VM where vCenter has refused it."""
+        failed = (self.task, self.refused.get(method))
+        refusals = (t for t in failed if t is not None and t.method == method and t.is_refused)
+        return max(refusals, key=lambda task: task.seen_at, default=None)

@@ -75,6 +75,25 @@ def note_key(aspect: str) -> str:
     return f"{NOTE_PREFIX}change.{aspect.lower().replace('/', '.')}"
 
 
+def effort_notes(changed: Mapping[str, str]) -> Mapping[str, str]:
+    """Return the entries of extraConfig that tell whose record carries the time of one task that makes many changes.
+
+    `changed` is the request of each aspect, at least one. The first by name carries the time.
+    """
+    first = min(changed.values())
+    return {_effort_key(aspect): f"{name} {first}" for aspect, name in sorted(changed.items())}
+
+
+def carried_by(vm: VirtualMachine, aspect: str, request: str) -> str | None:
+    """Return the request whose record carries the time of the task that made the change of this one; None: its own."""
+    noted, _, carrier = vm.notes.get(_effort_key(aspect), "").partition(" ")
+    return carrier if noted == request != carrier else None
+
+
+def _effort_key(aspect: str) -> str:
+    return f"{NOTE_PREFIX}effort.{aspect.lower().replace('/', '.')}"
+
+
 def targets(resources: Resources | None, vm: VirtualMachine) -> tuple[Target, ...]:
     """Return a target for each agreed aspect that the VM has; a disk that it lacks is in `missing_disks`."""
     if resources is None:

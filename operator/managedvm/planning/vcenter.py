@@ -7,12 +7,12 @@ from datetime import datetime, timedelta
 from managedvm.api.servicelevel import ServiceLevelSpec
 from managedvm.api.vcenter import Mode, VCenter, VCenterStatus
 from managedvm.planning.actions import Action
-from managedvm.planning.availability import cluster_drift, repair_cluster
+from managedvm.planning.availability import BEING_REPAIRED, cluster_drift, repair_cluster
 from managedvm.planning.clauses import Clause
 from managedvm.planning.findings import Aspect, Finding, Reason, Truth, fails, holds, some, unknown
 from managedvm.planning.gaps import Unseen, plan_gaps
 from managedvm.planning.observed import ClusterFacts, Unknown
-from managedvm.planning.plan import Part, earliest, joined
+from managedvm.planning.plan import Group, Part, earliest, flat, joined
 from managedvm.planning.retry import refusal, rests_until
 
 
@@ -87,16 +87,21 @@ class ObservedVCenter:
 
 @dataclass(frozen=True, slots=True)
 class VCenterPlan:
-    """Actions, findings, the status without its conditions, and when to look again.
+    """Groups of actions, findings, the status without its conditions, and when to look again.
 
     `has_caught_up`: each time in which its VMs could not be seen is on record.
     """
 
-    actions: tuple[Action, ...]
+    groups: tuple[Group, ...]
     findings: tuple[Finding, ...]
     status: VCenterStatus
     next_check: datetime | None = None
     has_caught_up: bool = False
+
+    @property
+    def actions(self) -> tuple[Action, ...]:
+        """All actions in order."""
+        return flat(self.groups)
 
 
 def plan(vcenter: VCenter, observed: ObservedVCenter, now: datetime) -> VCenterPlan:
@@ -111,7 +116,7 @@ def plan(vcenter: VCenter, observed: ObservedVCenter, now: datetime) -> VCenterP
     )
     return replace(
         decided,
-        actions=(*decided.actions, *gaps.actions),
+        groups=(*decided.groups, *gaps.groups),
         next_check=earliest((decided.next_check, gaps.next_check)),
         has_caught_up=not gaps.actions and gaps.next_check is None,
     )
@@ -153,7 +158,7 @@ def _plan(vcenter: VCenter, observed: ObservedVCenter, now: datetime) -> VCenter
     connected = holds(Aspect.CONNECTED, Reason.CONNECTED, f"Connected to {link.product}", Clause.AS_ORDERED)
     status = VCenterStatus(instance_uuid=link.vcenter_uuid, product=link.product)
     clusters = _clusters(vcenter, observed, now)
-    return VCenterPlan(clusters.actions, (connected, *clusters.findings), status, clusters.next_check)
+    return VCenterPlan(clusters.groups, (connected, *clusters.findings), status, clusters.next_check)
 
 
 def _changing(vcenter: VCenter, link: Connection | Connecting | Trouble | Unknown) -> Finding:
@@ -220,7 +225,7 @@ def _repair(cluster: ClusterFacts, wanted: timedelta, now: datetime) -> Part:
     repair = repair_cluster(cluster, wanted)
     is_under_way = cluster.task is not None and cluster.task.is_running
     actions = () if repair is None or is_under_way else (repair,)
-    return _wrong(Reason.HA_REPAIRING, f"{words}; it is being repaired", actions)
+    return _wrong(Reason.HA_REPAIRING, f"{words}{BEING_REPAIRED}", actions)
 
 
 def _right(words: str) -> Part:

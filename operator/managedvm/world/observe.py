@@ -33,6 +33,7 @@ from managedvm.planning.observed import (
 )
 from managedvm.planning.plan import earliest
 from managedvm.planning.requestcase import ObservedRequest
+from managedvm.planning.targets import carried_by
 from managedvm.planning.vcenter import ManagedCluster
 from managedvm.planning.work import ObservedWork
 from managedvm.world.managed import ManagedClusters
@@ -200,7 +201,8 @@ class Observer:
             has_taken_effect=effect,
             prices=self._prices(party if is_orphan else None),
             task=await self._task_of(request) if is_orphan else None,
-            orphan=self._orphan(request) if vm is None else None,
+            carrier=self._carrier(request) if is_orphan else None,
+            orphan=self._orphan(request) if vm is None or identity != request.spec.vm else None,
             work=work_on(self._store, request),
             decisions=decisions_about(self._store, request),
             windows=maintenance_calendar(level.maintenance, vm.spec.maintenance) if vm and level else None,
@@ -304,6 +306,13 @@ class Observer:
         link = self._connected(meant.v_center_uuid) if meant else None
         facts = link.inventory.vm_by_uuid(meant.instance_uuid) if link and meant else None
         return await link.recent_task(facts.moref, RECONFIGURE) if link and facts else None
+
+    def _carrier(self, request: ChangeRequest) -> str | None:
+        """Return the request whose record has the time of the task that made the change of this one, None: its own."""
+        meant, change = request.spec.vm, request.spec.change
+        link = self._connected(meant.v_center_uuid) if meant else None
+        facts = link.inventory.vm_by_uuid(meant.instance_uuid) if link and meant else None
+        return carried_by(facts, change.aspect, request.metadata.name) if facts and change else None
 
     def _orphan(self, request: ChangeRequest) -> VirtualMachine | None:
         """Return the VM that a request of the operator names, unless a ManagedVM has claimed it meanwhile."""

@@ -91,9 +91,9 @@ def _tools_running(element: Element | None) -> bool:
 def _notes(element: Element | None) -> Notes:
     found = []
     for option in children(element):
-        key = text(option, "key") or ""
-        if key.startswith(NOTE_PREFIX):
-            found.append((sys.intern(key), text(option, "value") or ""))
+        key, value = text(option, "key") or "", text(option, "value")
+        if key.startswith(NOTE_PREFIX) and value:  # an empty one was taken away
+            found.append((sys.intern(key), value))
     return tuple(sorted(found))
 
 

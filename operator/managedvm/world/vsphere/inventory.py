@@ -16,6 +16,7 @@ from managedvm.planning.observed import (
     PowerState,
     RestartEvent,
     SnapshotFacts,
+    TaskFacts,
     VirtualMachine,
 )
 from managedvm.world.vsphere.changes import (
@@ -188,6 +189,13 @@ class Inventory:
             self._mark_moved()
             if self._changed or self._clusters_changed:
                 self._tell()
+
+    def note_refusal(self, vm: str, refused: TaskFacts) -> None:
+        """Show a call about a VM that vCenter has refused at once; this is news about the VM as a failed task is."""
+        self.tasks.refuse(refused, Owner(vm))
+        self._mark_owner(vm)
+        if isinstance(self._health, Healthy):
+            self._tell()
 
     def _apply(self, change: Change) -> None:
         match change:
@@ -378,4 +386,5 @@ class Inventory:
             power_events=self._power.of(row.moref),
             snapshots=row.snapshots,
             consolidation_needed=row.consolidation_needed,
+            refused=self.tasks.refused(Owner(row.moref)),
         )
