@@ -8,10 +8,10 @@ import pytest
 from managedvm.api.changerequest import RequestState
 from managedvm.api.customer import Requests
 from managedvm.planning.actions import EFFECTS, AdvanceRequest, PowerOn, RecordWork
-from managedvm.planning.findings import Reason
 from managedvm.planning.managedvm import plan
 from managedvm.planning.observed import PowerState, TaskState
 from managedvm.planning.orphans import bill_orphan, start_orphan, withdrawn
+from managedvm.planning.reasons import Reason
 from managedvm.planning.requestcase import ObservedRequest
 from managedvm.planning.retry import RETRY_AFTER
 from tests.factories import (

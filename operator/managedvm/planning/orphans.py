@@ -7,10 +7,11 @@ from managedvm.planning.actions import AdvanceRequest, RecordWork
 from managedvm.planning.case import moved_on, was_asked
 from managedvm.planning.clauses import Clause
 from managedvm.planning.completion import closing, is_task_of, withdrawal
-from managedvm.planning.findings import Aspect, Reason, unknown
+from managedvm.planning.findings import Aspect, unknown
 from managedvm.planning.observed import TaskFacts
 from managedvm.planning.plan import Part, joined
 from managedvm.planning.poweron import interrupted, runs_since, shut_down, start_again
+from managedvm.planning.reasons import Reason
 from managedvm.planning.requestcase import ObservedRequest
 from managedvm.planning.standing import asked_of, standing
 from managedvm.planning.wallclock import shown
