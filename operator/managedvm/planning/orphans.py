@@ -32,7 +32,7 @@ def start_orphan(request: ChangeRequest, observed: ObservedRequest, now: datetim
         (finding,) = start.findings
         said = unknown(Aspect.SUCCEEDED, finding.reason, finding.message, Clause.MAINTENANCE_WINDOW)
         note = moved_on(request, request.status, said, Clause.MAINTENANCE_WINDOW)
-    elif start.actions and request.status.interruption is None and observed.has_taken_effect is False:
+    elif start.actions and request.status.interruption is None and observed.has_taken_effect is not True:
         note = interrupted(request, InterruptionCause.STOPPED, "its ManagedVM is gone", now)
     return joined((Part(actions=(note,) if note is not None else ()), start))
 
