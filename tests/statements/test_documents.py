@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
@@ -385,8 +386,9 @@ def test_availability_and_faults_stand_in_the_statement_in_both_languages_and_ne
     )
     told = replace(month, availability=(line,), recoveries=(late,))
     german = text_of(pdf(told, DE, PROVIDER))
-    assert "web-01 · premium (A-1): 99,9799 von 99,98 %: 0:09 Ausfall gezählt, 2:00 nicht gezählt" in german
+    cells = ("kunde-a/web-01", "premium (A-1)", "99,98 %", "99,9799 %", "0:09", "2:00", "0:00")
+    assert all(cell in german for cell in (*cells, "zugesagt", "erreicht", "Ausfall", "nicht gemessen"))
     assert "fault: behoben 05.10.2026 12:05, zugesagt bis 05.10.2026 12:00 – zu spät" in german
     english = printed(told, EN)
-    assert "99.9799 of 99.98 %: 0:09 of downtime counted" in english
+    assert re.search(r"premium \(A-1\) +99.98 % +99.9799 % +0:09 +2:00 +0:00", english)
     assert "mended 5 Oct 2026 12:05, due by 5 Oct 2026 12:00 – too late" in english

@@ -3,7 +3,7 @@
 Drawn line by line, since a piece of work must not be torn apart by the end of a page. The same month gives the same bytes.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from html import escape
 from importlib.resources import files
@@ -17,8 +17,9 @@ from managedvm.api.statement import StatementLine
 from managedvm.planning.bill import Bill
 from managedvm.planning.records import OPERATOR
 from managedvm.planning.wallclock import shown
+from managedvm.statements.pdfpromises import draw_promises
 from managedvm.statements.provider import Provider
-from managedvm.statements.table import kept_promises, rate, tax_rows, time_of
+from managedvm.statements.table import rate, tax_rows, time_of
 from managedvm.statements.words import (
     Language,
     Text,
@@ -163,6 +164,28 @@ class _Paper(FPDF):
         self.set_draw_color(*_RULE)
         self.line(_LEFT, self.get_y(), 210 - _RIGHT, self.get_y())
         self.ln(gap)
+
+    def heading(self, text: str) -> None:
+        """Print the heading of a part after the totals."""
+        self.write_as(9, bold=True)
+        self.cell(_WIDTH, 6, text, new_x=XPos.LMARGIN, new_y=YPos.NEXT)
+
+    def row(
+        self, cells: Sequence[str], widths: Sequence[float], numbers_from: int, *, quiet: bool = False
+    ) -> None:
+        """Print cells beside each other, folded within their widths; those from `numbers_from` on to the right."""
+        size = 7.5
+        placed = list(zip(cells, widths, strict=True))
+        self.needs(max(self.height_of(text, width - 2, size) for text, width in placed) + 1)
+        top, left, bottom = self.get_y(), _LEFT, 0.0
+        self.write_as(size, color=_QUIET if quiet else _INK)
+        for at, (text, width) in enumerate(placed):
+            self.set_xy(left, top)
+            align = Align.R if at >= numbers_from else Align.L
+            inner = width if at >= numbers_from else width - 2
+            self.multi_cell(inner, size * _LEADING, text, align=align, new_x=XPos.LEFT, new_y=YPos.NEXT)
+            left, bottom = left + width, max(bottom, self.get_y())
+        self.set_xy(_LEFT, bottom + 0.8)
 
     def paragraph(self, text: str, size: float = 9, *, quiet: bool = False) -> None:
         """Print text over the width."""
@@ -359,18 +382,10 @@ def _after(paper: _Paper, bill: Bill, language: Language, payee: Provider | None
         paper.paragraph(Text.PAY_BY.in_(language, due, payee.iban))
         paper.paragraph(f"{Text.CONTACT.in_(language)}: {payee.contact}, {payee.phone}, {payee.email}")
         paper.ln(4)
-    for heading, kept in kept_promises(bill, language):
-        paper.needs(22)
-        paper.write_as(9, bold=True)
-        paper.cell(_WIDTH, 6, heading, new_x=XPos.LMARGIN, new_y=YPos.NEXT)
-        for line in kept:
-            paper.needs(9)
-            paper.paragraph(line, 8)
-        paper.ln(4)
+    draw_promises(paper, bill, language)
     if bill.pending:
         paper.needs(22)
-        paper.write_as(9, bold=True)
-        paper.cell(_WIDTH, 6, Text.PENDING.in_(language), new_x=XPos.LMARGIN, new_y=YPos.NEXT)
+        paper.heading(Text.PENDING.in_(language))
         paper.paragraph(Text.PENDING_WHY.in_(language), 8, quiet=True)
         for entry in bill.pending:
             paper.needs(9)

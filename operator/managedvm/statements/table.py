@@ -10,9 +10,10 @@ from rich.table import Table
 from rich.text import Text as Rich
 
 from managedvm.api.changerequest import Billing
-from managedvm.api.statement import RecoveryLine, StatementLine, Totals
+from managedvm.api.statement import StatementLine, Totals
 from managedvm.planning.bill import Bill
 from managedvm.planning.wallclock import shown
+from managedvm.statements.promises import availability_head, availability_rows, fault_lines
 from managedvm.statements.words import (
     Language,
     Text,
@@ -21,7 +22,6 @@ from managedvm.statements.words import (
     money,
     month_name,
     percent,
-    share,
     span,
 )
 
@@ -40,8 +40,11 @@ def terminal(bill: Bill, language: Language) -> RenderableType:
     if not bill.lines:
         parts += [Rich(Text.NO_LINES.in_(language)), Rich()]
     parts += [_totals(bill, language)]
-    for promise, kept in kept_promises(bill, language):
-        parts += [Rich(), Rich(promise, style="bold"), *(Rich(f"  {line}") for line in kept)]
+    if bill.availability:
+        parts += [Rich(), _availability(bill, language)]
+    if bill.recoveries:
+        parts += [Rich(), Rich(Text.FAULTS.in_(language), style="bold")]
+        parts += [Rich(f"  {line}") for line in fault_lines(bill, language)]
     if bill.pending:
         parts += [Rich(), Rich(Text.PENDING_WHY.in_(language), style="bold")]
         parts += [Rich(f"  {entry.namespace}/{entry.name}: {entry.reason}") for entry in bill.pending]
@@ -49,43 +52,14 @@ def terminal(bill: Bill, language: Language) -> RenderableType:
     return Group(*parts)
 
 
-def kept_promises(bill: Bill, language: Language) -> list[tuple[str, list[str]]]:
-    """Return what the month says of availability and of faults: each heading with its lines; none where there are none."""
-    unknown = Text.NOT_KNOWN.in_(language)
-
-    def time(length: timedelta | None) -> str:
-        return unknown if length is None else hours(length)
-
-    def number(percentage: str | None) -> str:
-        return unknown if percentage is None else share(percentage, language)
-
-    available = [
-        f"{one.namespace}/{one.managed_vm_ref.name} · {one.service_level} ({one.order}): "
-        + Text.AVAILABLE.in_(
-            language,
-            number(one.availability_percent),
-            number(one.promised_percent),
-            time(one.counted),
-            time(one.excluded),
-            time(one.unmeasured),
-        )
-        for one in bill.availability
-    ]
-    faults = [_fault(bill, one, language) for one in bill.recoveries]
-    listed = ((Text.AVAILABILITY, available), (Text.FAULTS, faults))
-    return [(heading.in_(language), lines) for heading, lines in listed if lines]
-
-
-def _fault(bill: Bill, fault: RecoveryLine, language: Language) -> str:
-    due = span(fault.due_at, fault.due_at, bill.zone, language)
-    if fault.recovered_at is None:
-        how = Text.NOT_MENDED.in_(language, due)
-    else:
-        how = Text.MENDED.in_(
-            language, span(fault.recovered_at, fault.recovered_at, bill.zone, language), due
-        )
-    late = f" – {Text.TOO_LATE.in_(language)}" if fault.is_missed else ""
-    return f"{fault.namespace}/{fault.managed_vm_ref.name} · {fault.change_request_ref.name}: {how}{late}"
+def _availability(bill: Bill, language: Language) -> Table:
+    heading = Text.AVAILABILITY.in_(language)
+    table = Table(title=heading, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    for number, name in enumerate(availability_head(language)):
+        table.add_column(name, justify="right" if number > 1 else "left", overflow="fold")
+    for row in availability_rows(bill, language):
+        table.add_row(*row)
+    return table
 
 
 def _table(bill: Bill, lines: tuple[StatementLine, ...], heading: str, language: Language) -> Table:

@@ -79,10 +79,13 @@ class Text(Enum):
     )
     CHECKSUM = ("Prüfsumme (SHA-256)", "Checksum (SHA-256)")
     AVAILABILITY = ("Verfügbarkeit", "Availability")
-    AVAILABLE = (
-        "{} von {} %: {} Ausfall gezählt, {} nicht gezählt, {} nicht gemessen",
-        "{} of {} %: {} of downtime counted, {} not counted, {} not measured",
-    )
+    VM = ("VM", "VM")
+    ORDER = ("Auftrag", "Order")
+    PROMISED = ("zugesagt", "promised")
+    REACHED = ("erreicht", "reached")
+    DOWNTIME = ("Ausfall", "downtime")
+    EXCUSED = ("nicht gezählt", "not counted")
+    UNMEASURED = ("nicht gemessen", "not measured")
     NOT_KNOWN = ("nicht bekannt", "not known")
     FAULTS = ("Störungen", "Faults")
     MENDED = ("behoben {}, zugesagt bis {}", "mended {}, due by {}")
