@@ -28,6 +28,17 @@ async def test_no_more_than_the_limit_hold_a_slot_and_the_others_come_in_order()
 
 
 @virtual
+async def test_who_does_not_want_to_wait_asks_whether_it_is_full():
+    budget = Budget(2)
+    async with budget.slot("berlin"):
+        assert not budget.is_full("berlin")
+        async with budget.slot("berlin"):
+            assert budget.is_full("berlin")
+            assert not budget.is_full("hamburg")
+    assert not budget.is_full("berlin")
+
+
+@virtual
 async def test_one_busy_resource_does_not_hinder_another():
     budget, log = Budget(1), []
     users = [asyncio.create_task(use(budget, key, 10, log)) for key in ("berlin", "berlin", "hamburg")]

@@ -54,6 +54,10 @@ class Budget(Generic[K]):
             if not slots.users:
                 del self._slots[key]
 
+    def is_full(self, key: K) -> bool:
+        """Return whether who wants a slot of the key now must wait for it."""
+        return key in self._slots and self._slots[key].semaphore.locked()
+
     def holding(self, key: K) -> int:
         """Return how many slots of the key are held."""
         return self._slots[key].holding if key in self._slots else 0

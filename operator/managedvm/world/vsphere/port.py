@@ -67,7 +67,7 @@ class Timing:
     """One call, until its outcome counts as unknown."""
     slot_seconds: float = 10.0
     """For a slot of the budget, until vCenter counts as busy."""
-    reserved_seconds: float = 600.0
+    reserved_seconds: float = 360.0
     """For a VM that is asked to shut down to be reconfigured, until its slot is given to others."""
     close_seconds: float = 3.0
     """For the sessions to end. What takes longer is left to expire."""
@@ -202,16 +202,21 @@ class PyVmomiVSphere:
         def call() -> Any:
             return vim.VirtualMachine(vm, self._calls.stub).PowerOnVM_Task(None)
 
-        with self._remembering(POWER_ON, vm):
-            await self._start(POWER_ON, (Owner(vm),), lambda: self._order(call), needs_slot=False)
-        self._free(vm)
+        try:
+            with self._remembering(POWER_ON, vm):
+                await self._start(POWER_ON, (Owner(vm),), lambda: self._order(call), needs_slot=False)
+        finally:
+            self._free(vm)
 
     async def reserve(self, vm: str) -> None:
         """Keep a slot of the budget for what is done to a VM that is about to be shut down.
 
-        It is free again when the VM is started, or after a while in which that did not come.
+        It is free again when the VM is started, or after a while in which that did not come. Nobody waits for one here:
+        a power cycle has it for minutes.
         """
         if vm not in self._reserved:
+            if self._budget.is_full(self._name):
+                raise BusyError(f"as many tasks of ours as may run in vCenter {self._name} are running")
             slot = self._reserved[vm] = await self._slot()
             self._loop.call_later(self._timing.reserved_seconds, self._free, vm, slot)
 
