@@ -5,7 +5,7 @@ from datetime import datetime
 from managedvm.api.changerequest import ChangeRequest, ChangeRequestStatus, RequestedVM, RequestState
 from managedvm.api.managedvm import ManagedVM
 from managedvm.api.vcenter import Mode
-from managedvm.planning.actions import Action, AdvanceRequest, PowerOn, Reconfigure
+from managedvm.planning.actions import Action, AdvanceRequest, ClaimVM, PowerOn, Reconfigure
 from managedvm.planning.findings import Aspect, Truth
 from managedvm.planning.identity import Sight
 from managedvm.planning.managedvm import Observed, Plan
@@ -40,11 +40,12 @@ def only_what_we_have_shut_down_is_started(
 
 
 def a_vm_that_we_have_shut_down_is_never_passed_over(vm: ManagedVM, observed: Observed, plan: Plan) -> None:
-    """It is started, or changed first, or a finding says that it is off and why; whatever else is wrong."""
+    """It is claimed, or changed, or started, or a finding says that it is off and why; whatever else is wrong."""
     facts = meant(vm, observed)
     if facts is None or not facts.connected or not meant_off_by_us(observed):
         return
-    is_done = any(isinstance(action, PowerOn | Reconfigure) for action in plan.actions)
+    # Nothing is done to a VM before its claim; the pass that the claim brings about goes on.
+    is_done = any(isinstance(action, ClaimVM | PowerOn | Reconfigure) for action in plan.actions)
     about = [f for f in plan.findings if f.aspect is Aspect.RESOURCES_AS_AGREED and f.truth is not Truth.TRUE]
     assert is_done or any(f.reason in _SAYS_IT_IS_OFF for f in about), plan.findings
 

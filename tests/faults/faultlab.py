@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -11,10 +12,11 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import lab as world
-from lab import operator, simulator, vcenter_admin
+from lab import kube, operator, simulator, vcenter_admin
 from lab.facts import OPERATOR_USER
 from lab.faultproxy import FaultProxy
 from lab.install import NAMESPACE as HOME
+from lab.install import VCENTER_SECRET
 from tests.api.bodies import Object, custom, customer, order
 from tests.api.server import Client, assert_done, connect
 
@@ -247,7 +249,13 @@ def fault_lab(directory: Path) -> Iterator[FaultLab]:
     try:
         with FaultProxy(made) as proxy:
             client = connect(made.kubeconfig)
-            _furnish(client, proxy.to_vcenter().address)
+            vcenter = proxy.to_vcenter().address
+            # A Secret says which servers it is for, and here the proxy is one.
+            trusted = json.dumps({"stringData": {"server": vcenter}})
+            kube.admin(made).run(
+                "patch", "secret", VCENTER_SECRET, f"--namespace={HOME}", f"--patch={trusted}"
+            )
+            _furnish(client, vcenter)
             yield FaultLab(made, proxy, client, vcenter_admin.of(made))
     finally:
         world.down(directory)

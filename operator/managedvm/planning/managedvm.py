@@ -363,7 +363,8 @@ def _size(
     known = noted_baseline(facts) or (Baseline(before.baseline, before.baseline_at) if before else None)
     wanted = targets(vm.spec.resources, facts)
     unmet = tuple(target for target in wanted if not target.is_met)
-    if vm.spec.vm.origin is VMOrigin.PROVISIONED and known is None and unmet:
+    is_first = known is None and shut_down(facts, case.open_requests) is None
+    if vm.spec.vm.origin is VMOrigin.PROVISIONED and is_first and unmet:
         return execute_initial(case, unmet), None
     baseline = known or Baseline(size_of(facts), now)
     part = joined((Part(findings=missing_disks(vm.spec.resources, facts)), resize(case, wanted)))
