@@ -48,9 +48,10 @@ def test_an_order_is_carried_out_from_its_first_instant_on(party):
     vm = party.vm(orders=[advanced(**{"from": begin})])
     vm.until("OrderInForce", status="False", reason="NotYetInForce")
     assert vm.facts["haOverride"] is None
+    assert vm.until("Ready", status="True"), "nothing is due yet"
+    assert vm.until("OrderInForce", status="True")["lastTransitionTime"] >= begin
     vm.settled()
     assert vm.facts["haOverride"]["restartPriority"] == "medium"
-    assert vm.until("OrderInForce", status="True")["lastTransitionTime"] >= begin
 
 
 def test_after_its_order_has_ended_nothing_is_done_for_a_vm(party):
