@@ -1,6 +1,7 @@
 """The role that ships is the least one: each of its privileges is used, and nothing without it is done."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from pydantic import SecretStr
@@ -13,7 +14,7 @@ from managedvm.planning.actions import (
     Reconfigure,
 )
 from managedvm.planning.clauses import Clause
-from managedvm.planning.observed import RECONFIGURE, HaSettings, PowerState
+from managedvm.planning.observed import POWER_ON, RECONFIGURE, SHUT_DOWN, HaSettings, PowerState
 from managedvm.world.vsphere.connection import USER_AGENT, Server, Session
 from managedvm.world.vsphere.privileges import METHODS
 from tests.world.simulated import ADMINISTRATOR, APP, OPERATOR, PASSWORDS, READER, following
@@ -87,7 +88,9 @@ async def test_who_may_only_read_sees_everything_and_changes_nothing(sim):
             await port.override_high_availability(override(vm))
         assert refusal.value.target == vm.cluster
         assert all(entry["outcome"] == "NoPermission" for entry in sim.admin.calls()["mutations"])
-        assert follower.vm(APP) == vm
+        refused = follower.vm(APP).refused
+        assert set(refused) == {RECONFIGURE, SHUT_DOWN, POWER_ON}, "what was refused is remembered"
+        assert replace(follower.vm(APP), refused={}) == vm
 
 
 async def test_our_sessions_are_told_from_others_by_their_user_agent(sim):
