@@ -42,6 +42,7 @@ class Operator:
     name: str
     kubeconfig: Path
     health_port: int
+    webhook_port: int
     settings: Mapping[str, str] = field(default_factory=dict)
     """More variables of its environment."""
     begin: datetime | None = None
@@ -113,6 +114,7 @@ class Operator:
             "HOME": str(self.lab.directory),
             "KUBECONFIG": str(self.kubeconfig),
             "MANAGEDVM_HEALTH_PORT": str(self.health_port),
+            "MANAGEDVM_WEBHOOK_PORT": str(self.webhook_port),
             "MANAGEDVM_NAMESPACE": NAMESPACE,
             "PYTHONPATH": os.pathsep.join([str(ROOT / "operator"), *([str(ROOT)] if self.begin else [])]),
             "POD_NAME": self.name,
@@ -141,12 +143,13 @@ def replica(
     path = lab.directory / f"{name}.kubeconfig"
     cluster = current_cluster(lab.kubeconfig) | ({"server": through} if through else {})
     write_private(path, with_token(cluster, token, user=ACCOUNT).encode())
-    return Operator(lab, name, path, _health_port(lab, name), settings or {}, begin)
+    return Operator(lab, name, path, *_ports(lab, name), settings or {}, begin)
 
 
-def _health_port(lab: Lab, name: str) -> int:
-    """Return the port a replica has for as long as its lab lives: whoever asks again asks the same process."""
-    remembered = lab.directory / f"{name}.port"
+def _ports(lab: Lab, name: str) -> tuple[int, int]:
+    """Return the ports a replica has for as long as its lab lives: whoever asks again asks the same process."""
+    remembered = lab.directory / f"{name}.ports"
     if not remembered.exists():
-        remembered.write_text(str(free_ports(1)[0]))
-    return int(remembered.read_text())
+        remembered.write_text(" ".join(map(str, free_ports(2))))
+    health, webhook = map(int, remembered.read_text().split())
+    return health, webhook

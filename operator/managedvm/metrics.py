@@ -43,4 +43,12 @@ class Metrics:
         )
         self.writes = counter("managedvm_writes", "Writes to the API server.", ["kind", "verb"])
         self.vcenter_up = gauge("managedvm_vcenter_up", "1 while the inventory is healthy.", ["vcenter"])
+        self.helpdesk_up = gauge("managedvm_helpdesk_up", "1 while the helpdesk answers, where there is one.")
+        self.helpdesk_held = gauge(
+            "managedvm_helpdesk_tickets_held", "Tickets that wait for what they lack, such as the VM."
+        )
+        self.helpdesk_untold = gauge(
+            "managedvm_helpdesk_untold",
+            "Requests and work that their tickets in the helpdesk do not have yet.",
+        )
         self.events_dropped = counter("managedvm_events_dropped", "Events that could not be told.")

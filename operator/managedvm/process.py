@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from kubernetes import aio as kubernetes
 
+from managedvm import ticketing
 from managedvm.api.kinds import UNWATCHED
 from managedvm.clock import utc_now
 from managedvm.engine.agenda import Agenda, Due, Waker, jittered
@@ -28,11 +29,15 @@ from managedvm.metrics import Metrics
 from managedvm.reconcile import ACTING, VCENTER, VM, Reconciler
 from managedvm.settings import Settings
 from managedvm.telling import Telling
+from managedvm.ticketing import CORRESPONDENCE, Ticketing
 from managedvm.wiring import INDEXES, affected, affected_by_inventory, affected_by_vcenter
 from managedvm.world import http
+from managedvm.world.helpdesk import webhook
+from managedvm.world.helpdesk.link import Link
 from managedvm.world.kube import ENDPOINTS, HttpKube, Object
 from managedvm.world.leases import KubeLease
 from managedvm.world.observe import Observer
+from managedvm.world.tickets import HELPDESK
 from managedvm.world.unchanged import Unchanged
 from managedvm.world.vcenters import VCenters
 
@@ -77,16 +82,21 @@ class Operator:
             on_vcenter=self._on_vcenter,
             on_all_vms=self._on_all_vms,
         )
+        telling = Telling(self.kube, self.metrics, utc_now, identity)
         self._reconciler = Reconciler(
             store=self.store,
             observer=Observer(self.store, self.vcenters.view),
             unchanged=Unchanged(self.store, self.vcenters.view),
             kube=self.kube,
             vsphere_of=self.vcenters.calls,
-            teller=Telling(self.kube, self.metrics, utc_now, identity),
+            teller=telling,
             clock=utc_now,
             changed=self._put,
-            wanted=lambda key: self.passes.offer(key, Lane.DRIFT),
+            wanted=self._on_wanted,
+        )
+        self.link = Link(self.kube, namespace=settings.namespace, clock=utc_now, may_act=self._may_act)
+        self._ticketing = Ticketing(
+            self.store, self.link, self.kube, telling, utc_now, changed=self._put, wanted=self._on_wanted
         )
         self.passes: Passes[ObjectKey] = Passes(
             self._queue,
@@ -111,7 +121,7 @@ class Operator:
         self._ready = asyncio.Event()
         self._replica = Replica(self.elector, self.passes, synced=self._ready, keys=self._keys)
         self._tasks: list[asyncio.Task[Any]] = []
-        self._server: AppRunner | None = None
+        self._servers: list[AppRunner] = []
         self._leaving: asyncio.Task[None] | None = None
         self.left = asyncio.Event()
         """Set once this replica has handed the Lease over: then kopf may end."""
@@ -124,14 +134,23 @@ class Operator:
         # kopf would end its watches first, for seconds, and call `stop` after that: for so long nobody would act.
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, self.leave)
-        self._server = await http.serve(
-            self._settings.health_address,
+        address = self._settings.health_address
+        endpoint = await http.serve(
+            address,
             self._settings.health_port,
             alive=lambda: self.liveness.report(asyncio.get_running_loop().time()),
             ready=self._ready.is_set,
             metrics=self.metrics,
             refresh=self._refresh,
         )
+        hook = await webhook.serve(
+            address,
+            self._settings.webhook_port,
+            secret=lambda: self.link.webhook_secret,
+            is_active=lambda: self.passes.active,
+            on_ticket=self._ticketing.told_of,
+        )
+        self._servers += (endpoint, hook)
         loops = (
             self._relister.run(WATCHED_KINDS),
             self._sync(),
@@ -161,8 +180,9 @@ class Operator:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.vcenters.close()
-        if self._server is not None:
-            await self._server.cleanup()
+        await self.link.close()
+        for server in self._servers:
+            await server.cleanup()
         await self.kube.close()
 
     async def saw(self, body: Object, *, is_gone: bool) -> None:
@@ -182,6 +202,8 @@ class Operator:
         self._ready.set()
 
     async def _pass(self, key: ObjectKey) -> Verdict:
+        if key.kind in ticketing.KINDS:
+            return await self._ticketing.reconcile(key)
         verdict = await self._reconciler.reconcile(key)
         if key.kind not in RESYNCED or verdict.again is not Again.NO or self.store.get(*key) is None:
             return verdict
@@ -204,6 +226,10 @@ class Operator:
         if change is not None:
             self._on_change(change)
 
+    def _on_wanted(self, key: ObjectKey) -> None:
+        # What tickets have to know is for people to read: that waits for everything else.
+        self.passes.offer(key, Lane.RESYNC if key.kind == CORRESPONDENCE else Lane.DRIFT)
+
     def _on_due(self, due: Due[ObjectKey]) -> None:
         self.passes.offer(due.key, Lane.WINDOW)
 
@@ -219,7 +245,7 @@ class Operator:
             self.passes.offer(key, lane)
 
     def _keys(self) -> list[ObjectKey]:
-        return [key for kind in ACTING for key in self.store.keys(kind)]
+        return [key for kind in (*ACTING, HELPDESK) for key in self.store.keys(kind)]
 
     def _count_pass(self, record: PassRecord[ObjectKey]) -> None:
         self.metrics.passes.labels(record.key.kind, record.result.value).inc()
@@ -237,6 +263,8 @@ class Operator:
             self.metrics.queue_depth.labels(lane.name).set(depth)
         for kind in WATCHED_KINDS:
             self.metrics.objects.labels(kind).set(self.store.count(kind))
+        self.metrics.helpdesk_up.set(float(self.link.is_up))
+        self.metrics.helpdesk_held.set(self._ticketing.held)
         self.metrics.vcenter_up.clear()  # one that was let go is neither up nor down
         for name, is_up in self.vcenters.states():
             self.metrics.vcenter_up.labels(name).set(float(is_up))

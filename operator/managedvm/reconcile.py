@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -37,7 +37,6 @@ from managedvm.planning.observed import ClusterFacts, Unknown
 from managedvm.planning.plan import earliest
 from managedvm.planning.wallclock import shown
 from managedvm.report import (
-    Notice,
     advanced_status,
     judged_status,
     notices,
@@ -45,6 +44,7 @@ from managedvm.report import (
     reported,
     status_patch,
 )
+from managedvm.telling import Teller
 from managedvm.world.apply import Hands, VSphere, apply
 from managedvm.world.kube import Kube
 from managedvm.world.managed import Place
@@ -66,16 +66,6 @@ VM, VCENTER, REQUEST, CLAIM, WORK = (
 )
 ACTING = (VM, VCENTER, REQUEST, CLAIM, WORK)
 """The kinds that have passes."""
-
-
-class Teller(Protocol):
-    """Tells people and Prometheus; it never fails a pass."""
-
-    async def tell(self, about: dict[str, Any], told: tuple[Notice, ...]) -> None:
-        """Tell the notices about an object as Events."""
-
-    def found(self, key: ObjectKey, findings: tuple[Finding, ...]) -> None:
-        """Note what the latest pass of this object found, for metrics."""
 
 
 @dataclass(frozen=True, slots=True)

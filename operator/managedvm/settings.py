@@ -20,6 +20,9 @@ class Settings(BaseModel):
         default=8080, description="Port of /healthz, /readyz and /metrics."
     )
     health_address: str = Field(default="0.0.0.0", description="Address of the same.")  # noqa: S104 - a pod's own
+    webhook_port: Annotated[int, Field(ge=1, le=65535)] = Field(
+        default=8081, description="Port of the helpdesk's webhook, at the same address."
+    )
     relist_seconds: Annotated[int, Field(ge=10)] = Field(
         default=300,
         description="How often the metadata of each kind is listed to find what the watch did not tell.",

@@ -4,7 +4,7 @@ import hashlib
 import logging
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 from managedvm.engine.objects import ObjectKey
 from managedvm.errors import ManagedVMError
@@ -17,6 +17,16 @@ logger = logging.getLogger(__name__)
 
 CONTROLLER = "managedvm.dev/operator"
 _NAMESPACE_OF_CLUSTER_KINDS = "default"
+
+
+class Teller(Protocol):
+    """Tells people and Prometheus; it never fails a pass."""
+
+    async def tell(self, about: dict[str, Any], told: tuple[Notice, ...]) -> None:
+        """Tell the notices about an object as Events."""
+
+    def found(self, key: ObjectKey, findings: tuple[Finding, ...]) -> None:
+        """Note what the latest pass of this object found, for metrics."""
 
 
 class Telling:

@@ -6,6 +6,15 @@ from managedvm.api.changerequest import FINAL_STATES
 from managedvm.engine.objects import Change, Object, ObjectKey, What
 from managedvm.engine.queue import Lane
 from managedvm.engine.store import Index, Store
+from managedvm.ticketing import CORRESPONDENCE
+from managedvm.world.tickets import (
+    HELPDESK,
+    UNTOLD,
+    of_ticket,
+    request_worked_on,
+    untold_request,
+    untold_work,
+)
 from managedvm.world.work import UNSETTLED, is_settled, person_days, rivals, state
 
 Wanted = Iterator[tuple[ObjectKey, Lane]]
@@ -60,9 +69,11 @@ INDEXES: Mapping[str, Mapping[str, Index]] = {
     "ChangeRequest": {
         "vm": lambda body: [(body["metadata"]["namespace"], body["spec"]["managedVMRef"]["name"])],
         "open": _open_under,
+        "ticket": of_ticket,
+        UNTOLD: untold_request,
     },
     "RequestDecision": {"request": _request_named},
-    "WorkEntry": {"request": _request_named, "person": person_days, "state": state},
+    "WorkEntry": {"request": _request_named, "person": person_days, "state": state, UNTOLD: untold_work},
 }
 """The indexes of the store."""
 
@@ -70,11 +81,12 @@ INDEXES: Mapping[str, Mapping[str, Index]] = {
 def affected(change: Change, store: Store) -> Wanted:
     """Yield the passes that a change of an object asks for."""
     key, lane = change.key, _LANES.get(change.what, Lane.DRIFT)
-    if key.kind in _OF_ALL_WORK:
-        yield from ((_key(body), Lane.DRIFT) for body in store.by_index("WorkEntry", "state", UNSETTLED))
+    yield from _unsettled_work(change, store)
     match key.kind:
         case "ManagedVM":
             yield from _around_managed_vm(key, change.what, lane, store)
+        case "Helpdesk" if change.what is not What.STATUS:
+            yield key, Lane.DRIFT
         case "VCenter":
             yield key, lane
             yield from ((vm, lane) for vm in _managed_vms(store, "vcenter", key.name))
@@ -99,6 +111,19 @@ def affected(change: Change, store: Store) -> Wanted:
             yield from ((vm, Lane.DRIFT) for vm in store.keys("ManagedVM"))
             yield from ((vcenter, Lane.DRIFT) for vcenter in store.keys("VCenter"))
             yield from ((request, Lane.RESYNC) for request in _open(store, _ALL))
+
+
+def _unsettled_work(change: Change, store: Store) -> Wanted:
+    """Yield all work that is still to be accepted, where that may depend on what has changed."""
+    is_new_rule = change.key.kind == HELPDESK and change.what in (What.CREATED, What.GONE)
+    if is_new_rule or change.key.kind in _OF_ALL_WORK:
+        yield from ((_key(body), Lane.DRIFT) for body in store.by_index("WorkEntry", "state", UNSETTLED))
+
+
+def _correspondence(request: ObjectKey, store: Store) -> Wanted:
+    """Yield what brings the ticket of a request up to date, last of all: it is for people to read."""
+    if store.count(HELPDESK):
+        yield ObjectKey(CORRESPONDENCE, request.namespace, request.name), Lane.RESYNC
 
 
 def _around_managed_vm(key: ObjectKey, what: What, lane: Lane, store: Store) -> Wanted:
@@ -128,6 +153,8 @@ def _around_work(key: ObjectKey, lane: Lane, store: Store) -> Wanted:
     """Yield an entry, and those that may be accepted now, or not any more: its counterpart, and others of its time."""
     yield key, lane
     entry = store.get(*key)
+    if entry is not None and tuple(untold_work(entry)):
+        yield from _correspondence(request_worked_on(entry), store)
     if entry is not None:
         yield from ((_key(body), lane) for body in rivals(store, entry) if not is_settled(body))
 
@@ -138,6 +165,8 @@ def _around_request(key: ObjectKey, lane: Lane, store: Store) -> Wanted:
     request = store.get(*key)
     if request is not None:
         yield ObjectKey("ManagedVM", key.namespace, request["spec"]["managedVMRef"]["name"]), lane
+    if request is not None and tuple(untold_request(request)):
+        yield from _correspondence(key, store)
     for body in store.by_index("WorkEntry", "request", (key.namespace, key.name)):
         if not is_settled(body):
             yield _key(body), lane

@@ -67,6 +67,8 @@ class Attempt:
                 body = bodies.customer(f"{name}-{here}", "nowhere")
             case "ServiceLevel" | "PriceList" | "VCenter":
                 body = CATALOGUE[kind](name)
+            case "Helpdesk":
+                body = bodies.helpdesk()
             case _:
                 body = namespace(f"{name}-{here}", ledger="true")
         body["metadata"]["labels"] = {**body["metadata"].get("labels", {}), LABEL: name}
@@ -137,6 +139,7 @@ SPEC: dict[str, Object] = {
     "ServiceLevel": {"displayName": "Other"},
     "PriceList": {"vatPercent": "7"},
     "VCenter": {"budget": {"concurrentTasks": 3}},
+    "Helpdesk": {"pollInterval": "5m"},
 }
 
 

@@ -190,6 +190,19 @@ _KINDS = {
         delete all that were seen -       -       -       -       -       -       -       -       refused yes
         delete the CRD        -       -       -       -       -       -       -       -       refused yes
     """,
+    "Helpdesk": """
+        create                -       -       -       -       yes     -       -       -       yes     yes
+        change spec           -       -       -       -       yes     -       -       -       yes     yes
+        write status          yes     -       -       -       -       -       -       -       yes     yes
+        set labels            -       -       -       -       yes     -       -       -       yes     yes
+        set annotations       -       -       -       -       yes     -       -       -       yes     yes
+        set finalizers        -       -       -       -       yes     -       -       -       yes     yes
+        set ownerReferences   -       -       -       -       yes     -       -       -       yes     yes
+        apply with force      -       -       -       -       yes     -       -       -       yes     yes
+        delete                -       -       -       -       yes     -       -       -       yes     yes
+        deletecollection      -       -       -       -       -       -       -       -       yes     yes
+        delete the CRD        -       -       -       -       -       -       -       -       refused yes
+    """,
     "Namespace (ledger)": """
         delete                -       -       -       -       -       -       -       -       refused yes
         take the label away   -       -       -       -       -       -       -       -       refused yes

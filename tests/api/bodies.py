@@ -19,6 +19,7 @@ KINDS = {
     "ServiceLevel": "servicelevels",
     "PriceList": "pricelists",
     "VCenter": "vcenters",
+    "Helpdesk": "helpdesks",
 }
 """Our kinds with their plurals."""
 
@@ -218,3 +219,14 @@ def vcenter(name: str, **spec: Any) -> Object:
         None,
         {"server": "vcenter.example", "credentialsSecretRef": {"name": "absent"}, **spec},
     )
+
+
+def helpdesk(**spec: Any) -> Object:
+    """Return a helpdesk that nobody reaches."""
+    given = {
+        "url": "https://helpdesk.example",
+        "credentialsSecretRef": {"name": "absent"},
+        "newTickets": {"group": "Support", "customer": "platform@provider.example"},
+        **spec,
+    }
+    return custom("Helpdesk", "helpdesk", None, given)

@@ -33,9 +33,9 @@ def operator(paper_lab, tmp_path, monkeypatch):
     (package / "__init__.py").touch()
     (package / "__main__.py").write_text(_STAND_IN)
     monkeypatch.setenv("HOSTNAME", "a variable of the caller's shell")
-    (port,) = free_ports(1)
+    ports = free_ports(2)
     settings = {"PYTHONPATH": str(package.parent)}
-    replica = Operator(paper_lab, "operator-1", tmp_path / "kubeconfig", port, settings)
+    replica = Operator(paper_lab, "operator-1", tmp_path / "kubeconfig", *ports, settings)
     yield replica
     replica.kill()
 

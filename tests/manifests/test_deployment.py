@@ -35,8 +35,20 @@ def test_the_arguments_are_a_command_of_the_program():
     assert command in typer.main.get_command(app).commands
 
 
-def test_the_port_is_the_one_that_the_program_listens_on():
-    assert container()["ports"] == [{"name": "http", "containerPort": DEFAULTS.health_port}]
+def test_the_ports_are_those_that_the_program_listens_on():
+    assert container()["ports"] == [
+        {"name": "http", "containerPort": DEFAULTS.health_port},
+        {"name": "webhook", "containerPort": DEFAULTS.webhook_port},
+    ]
+
+
+def test_the_service_leads_to_the_webhook_and_to_nothing_else():
+    (service,) = bodies(OPERATOR / "service.yaml")
+
+    assert [port["targetPort"] for port in service["spec"]["ports"]] == ["webhook"]
+    assert (
+        service["spec"]["selector"].items() <= deployment()["spec"]["template"]["metadata"]["labels"].items()
+    )
 
 
 def test_the_probes_ask_for_what_is_served():
@@ -130,6 +142,6 @@ def test_the_network_policy_lets_through_what_is_needed_and_no_more():
         return {(port["protocol"], port["port"]) for rule in rules for port in rule["ports"]}
 
     assert spec["policyTypes"] == ["Ingress", "Egress"]
-    assert ports(spec["ingress"]) == {("TCP", container()["ports"][0]["name"])}
+    assert ports(spec["ingress"]) == {("TCP", port["name"]) for port in container()["ports"]}
     dns, servers = {("UDP", 53), ("TCP", 53)}, {("TCP", 443), ("TCP", 6443)}
     assert ports(spec["egress"]) == dns | servers

@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from managedvm.api.base import (
+    EXACT_INTEGER,
     ApiModel,
     Column,
     Identity,
@@ -65,10 +66,11 @@ class Channel(StrEnum):
 
 
 class RecordOrigin(StrEnum):
-    """Who wrote the record: a person, or the operator for a person's YAML."""
+    """Who wrote the record: a person, or the operator for a person's YAML or for a ticket."""
 
     PERSON = "Person"
     OPERATOR = "Operator"
+    HELPDESK = "Helpdesk"
 
 
 class Billing(StrEnum):
@@ -227,6 +229,19 @@ class Reaction(ApiModel):
     is_missed: bool = Field(description="Whether nobody has reacted in time.")
 
 
+class RequestTicket(ApiModel):
+    """The ticket of the request in the helpdesk; without a number it is wanted and not there yet."""
+
+    asked_at: Timestamp = Field(description="When it was last looked for or asked for; written before that.")
+    id: Annotated[int, Field(ge=1, le=EXACT_INTEGER)] | None = Field(
+        default=None, description="The helpdesk's own id of the ticket; written once."
+    )
+    number: ShortText | None = Field(default=None, description="Ticket number; written once.")
+    told: ShortText | None = Field(
+        default=None, description="The news of the request that the ticket has, as its note is headed."
+    )
+
+
 class ChangeRequestStatus(Status):
     """How far it got."""
 
@@ -249,6 +264,10 @@ class ChangeRequestStatus(Status):
         default=None, description="When work in the slot was begun; written before the VM is touched."
     )
     completed_at: Timestamp | None = Field(default=None, description="When a final state was reached.")
+    ticket: RequestTicket | None = Field(
+        default=None,
+        description="Its ticket, where there is a helpdesk; nothing is billed before it is there.",
+    )
 
 
 class ChangeRequest(Resource):
@@ -276,6 +295,7 @@ class ChangeRequest(Resource):
             Column("Missed", ".status.reaction.isMissed", type="boolean", wide=True),
             Column("Channel", ".spec.channel", wide=True),
             Column("Ticket", ".spec.ticket", wide=True),
+            Column("Helpdesk-Ticket", ".status.ticket.number", wide=True),
         ),
         selectable=(".spec.managedVMRef.name", ".spec.requestedBy", ".status.state"),
         rules=(

@@ -4,6 +4,7 @@ from managedvm.api.base import Resource
 from managedvm.api.changerequest import ChangeRequest
 from managedvm.api.customer import Customer
 from managedvm.api.customercontacts import CustomerContacts
+from managedvm.api.helpdesk import Helpdesk
 from managedvm.api.managedvm import ManagedVM
 from managedvm.api.pricelist import PriceList
 from managedvm.api.requestdecision import RequestDecision
@@ -20,6 +21,7 @@ KINDS: tuple[type[Resource], ...] = (
     ServiceLevel,
     PriceList,
     VCenter,
+    Helpdesk,
     VMClaim,
     ChangeRequest,
     RequestDecision,

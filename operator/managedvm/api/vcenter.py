@@ -18,6 +18,7 @@ from managedvm.api.base import (
     Uuid,
     list_map,
 )
+from managedvm.api.tls import Tls
 
 
 class Mode(StrEnum):
@@ -32,16 +33,6 @@ class Grant(ApiModel):
 
     namespace: NamespaceName = Field(description="Namespace of the ManagedVMs.")
     folder: InventoryPath = Field(description="Inventory folder. Example: /Berlin/vm/kunde-a.")
-
-
-class Tls(ApiModel):
-    """Whom we trust to be this vCenter. Certificates are always verified."""
-
-    ca_key: Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[-._a-zA-Z0-9]+$")] = Field(
-        default="ca.crt",
-        description="Key of the credentials Secret that holds the CA certificates in PEM; without such a key the "
-        "system's own trust store decides.",
-    )
 
 
 class Budget(ApiModel):

@@ -158,6 +158,10 @@ class WorkEntryStatus(Status):
         default=None,
         description="What it costs by the prices valid when the work was done; written once, when it is accepted.",
     )
+    ticketed_at: Timestamp | None = Field(
+        default=None,
+        description="When it was seen in the ticket of its request, with its time; written once.",
+    )
 
 
 class WorkEntry(Resource):

@@ -8,6 +8,7 @@ from managedvm.api.changerequest import ChangeRequest
 from managedvm.api.requestdecision import RequestDecision
 from managedvm.api.statement import Statement
 from managedvm.api.workentry import Charge, ChargeLine, WorkEntry
+from managedvm.planning.helpdesk import number_of
 from managedvm.planning.statement import lines_of
 from managedvm.planning.wallclock import shown
 
@@ -41,7 +42,8 @@ def _ordered(request: ChangeRequest) -> Iterator[Fact]:
         else spec.description
     )
     when = shown(meta.creation_timestamp) if meta.creation_timestamp else "at a time that is not known"
-    ticket = f", ticket {spec.ticket}" if spec.ticket else ""
+    number = number_of(request)
+    ticket = f", ticket {number}" if number else ""
     text = f"{spec.requested_by} asked through {spec.channel} at {when}{ticket} for {spec.managed_vm_ref.name}: {what}"
     yield Fact("Ordered", "4", text)
     written = spec.applied_by or meta.annotations.get(APPLIED_BY)

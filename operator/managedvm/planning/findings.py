@@ -35,6 +35,8 @@ class Aspect(StrEnum):
     SUCCEEDED = "Succeeded"
     ACCEPTED = "Accepted"
     REACTED_IN_TIME = "ReactedInTime"
+    REACHABLE = "Reachable"
+    TICKETS_DOCUMENTED = "TicketsDocumented"
 
 
 class Truth(StrEnum):
@@ -298,6 +300,23 @@ class Reason(Enum):
         "ClustersAsPromised",
         Effect.NONE,
         "All clusters are set so that vSphere HA keeps the promise.",
+    )
+    HELPDESK_REACHABLE = ("HelpdeskReachable", Effect.NONE, "The helpdesk answers.")
+    HELPDESK_UNREACHABLE = (
+        "HelpdeskUnreachable",
+        Effect.RECONCILING,
+        "The helpdesk does not answer; what it has to know waits.",
+    )
+    TICKETS_DOCUMENTED = ("TicketsDocumented", Effect.NONE, "Every ticket is documented as a ChangeRequest.")
+    TICKETS_HELD = (
+        "TicketsHeld",
+        Effect.STALLED,
+        "Tickets do not say which VM they are about, or what is asked for; a note in each says so.",
+    )
+    TICKET_MISSING = (
+        "TicketMissing",
+        Effect.RECONCILING,
+        "The request has no ticket in the helpdesk yet, and nothing is billed before.",
     )
     INVALID_SPEC = ("InvalidSpec", Effect.STALLED, "The object does not fit this version of the operator.")
     WAITING = ("Waiting", Effect.RECONCILING, "A call did not get through; it is tried again.")

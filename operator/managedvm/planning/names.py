@@ -6,6 +6,7 @@ Kubernetes object: a re-created ManagedVM or a restored cluster is no new custom
 
 import base64
 import hashlib
+import re
 from datetime import datetime
 from functools import lru_cache
 
@@ -17,6 +18,9 @@ from managedvm.planning.wallclock import as_utc
 
 _LENGTH = 26
 """130 bits: enough that two facts never share a name, short enough to be read out."""
+
+_LONGEST_MARKER = 128
+"""How much of a ticket's title, which takes 250 characters, is spent on finding it again."""
 
 _LONGEST_PART = 200
 """How much of a name goes into another: the API server takes 253 characters."""
@@ -39,6 +43,18 @@ def change_request_name(vcenter_uuid: str, instance_uuid: str, change_id: str, a
     kind = RequestKind.CONFIGURATION_CHANGE.value
     word = aspect.partition("/")[0].lower()
     return f"{OPERATOR_RECORD_PREFIX}{word}-{_digest(vcenter_uuid, instance_uuid, kind, change_id, aspect)}"
+
+
+def ticket_request_name(number: str) -> str:
+    """Return the name of the ChangeRequest of a ticket: only the operator may make it, so nobody else takes it."""
+    readable = number.lower() if re.fullmatch("[A-Za-z0-9]{1,32}", number) else _digest(number)
+    return f"{OPERATOR_RECORD_PREFIX}ticket-{readable}"
+
+
+def ticket_marker(namespace: str, name: str) -> str:
+    """Return by what the ticket of a ChangeRequest is found again in the helpdesk: part of its title."""
+    key = f"{namespace}/{name}"
+    return key if len(key) <= _LONGEST_MARKER else _digest(key)
 
 
 def work_entry_name(change_request: str) -> str:

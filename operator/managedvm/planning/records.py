@@ -42,7 +42,12 @@ def change_request(
         ticket=slip.ticket,
         change=change,
     )
-    return _object("ChangeRequest", vm.metadata.namespace, name, spec.to_json())
+    return request_body(vm.metadata.namespace, name, spec)
+
+
+def request_body(namespace: str, name: str, spec: ChangeRequestSpec) -> dict[str, Any]:
+    """Return a ChangeRequest as it is created."""
+    return _object("ChangeRequest", namespace, name, spec.to_json())
 
 
 def work_entry(

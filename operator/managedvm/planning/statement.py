@@ -30,6 +30,7 @@ from managedvm.api.statement import (
     statement_name,
 )
 from managedvm.api.workentry import WorkEntry
+from managedvm.planning.helpdesk import number_of
 from managedvm.planning.ledger import RecordKey, hash_of, key_of, sealed
 from managedvm.planning.money import format_minor, parse_minor
 from managedvm.planning.wallclock import first_instant, shown, zone_named
@@ -169,7 +170,7 @@ def lines_of(entry: WorkEntry, request: ChangeRequest) -> tuple[StatementLine, .
         "cause": spec.cause,
         "requested_by": asked.requested_by,
         "channel": asked.channel,
-        "ticket": asked.ticket or spec.ticket,
+        "ticket": number_of(request) or spec.ticket,
         "ordered_at": request.metadata.creation_timestamp,
         "performed_by": spec.performed_by,
         "recorded_at": entry.metadata.creation_timestamp,
@@ -275,6 +276,8 @@ def _hindrance(entry: WorkEntry, request: ChangeRequest | None, prices: PriceLis
         return f"Its ChangeRequest {entry.spec.change_request_ref.name} is not there."
     if not is_settled(request):
         return f"The operator has not assessed ChangeRequest {request.metadata.name} yet."
+    if request.status.ticket is not None and request.status.ticket.number is None:
+        return f"ChangeRequest {request.metadata.name} has no ticket in the helpdesk yet."
     if entry.charge.currency != prices.spec.currency:
         return f"It is priced in {entry.charge.currency}, and the price list is in {prices.spec.currency}."
     return ""

@@ -28,6 +28,7 @@ class ObservedWork:
 
     `others` are the entries of the same person, in all namespaces, that may touch the same time and were not taken back;
     `reversal` is the counter-entry to this one, and `original` what this one takes back, where it is a counter-entry.
+    `awaits_ticket` tells that the request is still to get its ticket in the helpdesk.
     """
 
     request: ChangeRequest | None
@@ -36,6 +37,7 @@ class ObservedWork:
     reversal: WorkEntry | None = None
     original: WorkEntry | None = None
     missing_policies: tuple[str, ...] = ()
+    awaits_ticket: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,7 @@ def judge(entry: WorkEntry, observed: ObservedWork, now: datetime) -> Judgement:
         _out_of_place(entry, observed.request)
         or _not_ordered(entry, observed.request, now)
         or _overlapping(entry, observed.others, now)
+        or _without_ticket(entry, observed, now)
         or _priced(entry, observed.request, observed.prices)
     )
 
@@ -203,6 +206,17 @@ def _overlapping(entry: WorkEntry, others: Iterable[WorkEntry], now: datetime) -
         "the two back (managedvm work reverse), and record what was really done"
     )
     return _refused(Reason.OVERLAP, words, Clause.OPTIONAL_SERVICES)
+
+
+def _without_ticket(entry: WorkEntry, observed: ObservedWork, now: datetime) -> Judgement | None:
+    """Return that nothing is billed before its request is in the helpdesk, whose ticket the bill names; else None."""
+    if not observed.awaits_ticket:
+        return None
+    until = (entry.metadata.creation_timestamp or now) + SETTLES_WITHIN
+    if now < until:
+        return Judgement(next_check=until)
+    words = f"Request {entry.spec.change_request_ref.name} has no ticket in the helpdesk yet; see the object Helpdesk"
+    return Judgement(unknown(Aspect.ACCEPTED, Reason.TICKET_MISSING, words, Clause.DOCUMENTED))
 
 
 def _priced(entry: WorkEntry, request: ChangeRequest, prices: PriceBook | None) -> Judgement:

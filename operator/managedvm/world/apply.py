@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol, assert_never
 
+from managedvm.api.changerequest import RecordOrigin
 from managedvm.errors import ConflictError, StaleError
 from managedvm.planning.actions import (
     Action,
@@ -139,6 +140,9 @@ def _essence(body: Object) -> Object:
         return {**spec, "owner": {key: spec["owner"][key] for key in ("namespace", "name")}}
     if body["kind"] == "WorkEntry" and spec["performedBy"] == OPERATOR:
         return {key: spec[key] for key in ("changeRequestRef", "performedBy")}
+    if body["kind"] == "ChangeRequest" and spec.get("origin") == RecordOrigin.HELPDESK:
+        # A ticket is edited while it is worked on; the record says what it said at first.
+        return {key: spec[key] for key in ("origin", "ticket")}
     if body["kind"] == "ChangeRequest":
         # Who applied the YAML, and what was found before, may differ by the time of a second try.
         spec = {key: value for key, value in spec.items() if key not in ("appliedBy", "ticket")}

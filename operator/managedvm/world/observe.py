@@ -9,6 +9,8 @@ from managedvm.api.base import Resource
 from managedvm.api.changerequest import FINAL_STATES, ChangeRequest, RecordOrigin, RequestedVM
 from managedvm.api.customer import Customer, CustomerSpec, Requests
 from managedvm.api.customercontacts import SINGLETON, CustomerContacts, Requester
+from managedvm.api.helpdesk import SINGLETON as SINGLETON_HELPDESK
+from managedvm.api.helpdesk import Helpdesk
 from managedvm.api.managedvm import ManagedVM
 from managedvm.api.pricelist import PriceList
 from managedvm.api.servicelevel import ServiceLevel, ServiceLevelSpec
@@ -19,6 +21,7 @@ from managedvm.engine.store import Store
 from managedvm.errors import UnreachableError
 from managedvm.planning import managedvm, vcenter
 from managedvm.planning.entitlement import entitle
+from managedvm.planning.helpdesk import awaits_ticket
 from managedvm.planning.identity import Sight, sticky_identity
 from managedvm.planning.maintenance import maintenance_calendar
 from managedvm.planning.money import PriceBook
@@ -190,7 +193,8 @@ class Observer:
         vm = self._store.get("ManagedVM", namespace, request.spec.managed_vm_ref.name) if request else None
         party = self._customer(vm["spec"]["customerRef"]["name"]) if vm else self._customer_of(namespace)
         missing = missing_policies(self._store)
-        return observed_work(self._store, entry, request, self._prices(party), missing)
+        awaits = request is not None and awaits_ticket(self._one(Helpdesk, SINGLETON_HELPDESK), request)
+        return observed_work(self._store, entry, request, self._prices(party), missing, awaits_ticket=awaits)
 
     def claim_owner_exists(self, claim: VMClaim) -> bool:
         """Return whether the ManagedVM that holds the claim is there."""

@@ -8,8 +8,6 @@ when it lasts: it may concern ten thousand of them.
 
 import asyncio
 import logging
-from base64 import b64decode
-from binascii import Error as Base64Error
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -25,6 +23,7 @@ from managedvm.planning import vcenter as planning
 from managedvm.planning.findings import Reason
 from managedvm.planning.observed import TaskFacts, Unknown
 from managedvm.world.kube import Kube, NotFoundError, Object
+from managedvm.world.secrets import secret_value
 from managedvm.world.vsphere.connection import Server
 from managedvm.world.vsphere.health import Filling, Healthy, InventoryHealth, Unreachable
 from managedvm.world.vsphere.inventory import Inventory
@@ -171,7 +170,7 @@ class Link:
             raise InvalidCredentialsError(
                 f"Secret {self._owner.namespace}/{name} is missing. Create it with username, password and ca.crt"
             ) from None
-        username, password = _value(secret, "username"), _value(secret, "password")
+        username, password = secret_value(secret, "username"), secret_value(secret, "password")
         if not username or not password:
             raise InvalidCredentialsError(
                 f"Secret {self._owner.namespace}/{name} needs the keys username and password"
@@ -183,7 +182,7 @@ class Link:
             port=int(port or _HTTPS),
             username=username,
             password=SecretStr(password),
-            ca=_value(secret, self.spec.tls.ca_key) or None,
+            ca=secret_value(secret, self.spec.tls.ca_key) or None,
         )
 
     def _may_act(self) -> bool:
@@ -369,11 +368,3 @@ def _in_short(health: InventoryHealth) -> tuple[type, str]:
 
 def _address(spec: VCenterSpec) -> tuple[object, ...]:
     return spec.server, spec.credentials_secret_ref, spec.tls
-
-
-def _value(secret: Object, key: str) -> str:
-    """Return a value of a Secret, empty where it is missing or no text."""
-    try:
-        return b64decode((secret.get("data") or {}).get(key, ""), validate=True).decode().strip()
-    except (Base64Error, UnicodeDecodeError):
-        return ""

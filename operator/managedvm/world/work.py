@@ -48,6 +48,8 @@ def observed_work(
     request: ChangeRequest | None,
     prices: PriceBook | None,
     missing_policies: tuple[str, ...],
+    *,
+    awaits_ticket: bool,
 ) -> ObservedWork:
     """Return all that decides about one entry."""
     namespace, reverses = entry.metadata.namespace, entry.spec.reverses
@@ -58,6 +60,7 @@ def observed_work(
         reversal=_reversal(store, entry),
         original=_entry(store, namespace, reverses.name) if reverses else None,
         missing_policies=missing_policies,
+        awaits_ticket=awaits_ticket,
     )
 
 

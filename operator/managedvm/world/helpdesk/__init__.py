@@ -1,0 +1,1 @@
+"""The helpdesk: a port, its adapter for Zammad, and the webhook through which it tells of tickets."""
