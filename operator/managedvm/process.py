@@ -109,14 +109,7 @@ class Operator:
         self.liveness = Liveness(
             WATCHED_KINDS, progress=self.passes.progress, lag_seconds=lambda: self._lag.last_seconds
         )
-        self._relister = Relister(
-            self.store,
-            self.liveness,
-            list_metadata=self.kube.list_metadata,
-            fetch=lambda key: self.kube.find(*key),
-            on_change=self._on_change,
-            settings=RelistSettings(interval=timedelta(seconds=settings.relist_seconds)),
-        )
+        self._relister = self._new_relister()
         self._waker = Waker(self._agenda, utc_now, self._on_due)
         self._ready = asyncio.Event()
         self._replica = Replica(self.elector, self.passes, synced=self._ready, keys=self._keys)
@@ -125,6 +118,16 @@ class Operator:
         self._leaving: asyncio.Task[None] | None = None
         self.left = asyncio.Event()
         """Set once this replica has handed the Lease over: then kopf may end."""
+
+    def _new_relister(self) -> Relister:
+        return Relister(
+            self.store,
+            self.liveness,
+            list_metadata=self.kube.list_metadata,
+            fetch=lambda key: self.kube.find(*key),
+            on_change=self._on_change,
+            settings=RelistSettings(interval=timedelta(seconds=self._settings.relist_seconds)),
+        )
 
     def _may_act(self) -> bool:
         return self.elector.may_act()

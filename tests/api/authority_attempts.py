@@ -19,6 +19,7 @@ CATALOGUE: dict[str, Callable[[str], Object]] = {
     "ServiceLevel": bodies.service_level,
     "PriceList": bodies.price_list,
     "VCenter": bodies.vcenter,
+    "Helpdesk": lambda _: bodies.helpdesk(),
 }
 """What the provider offers, by its name alone."""
 
@@ -65,10 +66,8 @@ class Attempt:
                 body = bodies.contacts(here, bodies.requester("a@x"), bodies.requester("b@x"))
             case "Customer":
                 body = bodies.customer(f"{name}-{here}", "nowhere")
-            case "ServiceLevel" | "PriceList" | "VCenter":
+            case "ServiceLevel" | "PriceList" | "VCenter" | "Helpdesk":
                 body = CATALOGUE[kind](name)
-            case "Helpdesk":
-                body = bodies.helpdesk()
             case _:
                 body = namespace(f"{name}-{here}", ledger="true")
         body["metadata"]["labels"] = {**body["metadata"].get("labels", {}), LABEL: name}

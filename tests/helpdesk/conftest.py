@@ -8,6 +8,7 @@ from lab.zammad import Zammad as ZammadServer
 from lab.zammad import serve
 from managedvm.world.helpdesk.zammad import Zammad
 from managedvm.world.vsphere.soap import tls_context
+from tests.helpdesk.stand import Stand
 
 
 @pytest.fixture(scope="session")
@@ -55,3 +56,12 @@ async def connect(served, authority):
 @pytest.fixture
 def zammad(connect):
     return connect()
+
+
+@pytest.fixture
+async def stand(served, authority):
+    """Two customers with a VM each, and the operator between API server and helpdesk."""
+    made = Stand(served, authority[0].bundle.read_text())
+    await made.settle()
+    yield made
+    await made.link.close()

@@ -50,11 +50,6 @@ def title(request: ChangeRequest) -> str:
     return f"[{_marker(request)}] {words}"[:_LONGEST_TITLE]
 
 
-def is_titled(text: str, request: ChangeRequest) -> bool:
-    """Return whether a ticket of this title was opened for this request."""
-    return text.startswith(f"[{_marker(request)}] ")
-
-
 def opening(
     desk: Helpdesk, request: ChangeRequest, *, is_first: bool, named: bool, now: datetime
 ) -> OpenTicket | Wait:
