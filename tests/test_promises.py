@@ -55,6 +55,15 @@ PROMISES = {
         "test_a_record_is_not_deleted_without_the_verb_prune",
         "test_the_account_changes_no_record_and_no_wish",
     ),
+    "every channel is documented in the helpdesk": (
+        "test_a_ticket_is_one_request_however_often_and_in_whatever_order_it_is_told_of",
+        "test_a_ticket_without_a_vm_is_noted_once_and_taken_in_when_it_names_one",
+        "test_what_a_person_enters_has_a_ticket_before_its_work_is_billed",
+        "test_a_change_that_is_typed_in_git_gets_one_ticket",
+        "test_a_kill_at_any_call_to_the_helpdesk_doubles_nothing_and_loses_nothing",
+        "test_an_outage_is_told_and_over_it_nothing_is_lost_or_doubled",
+        "test_nobody_else_writes_in_the_name_of_the_helpdesk",
+    ),
     "faults are reacted to as the service level says": (
         "test_a_missed_reaction_is_seen_and_one_in_time_is_none",
         "test_the_deadline_of_a_reaction_stands",

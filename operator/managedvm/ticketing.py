@@ -224,7 +224,7 @@ class Ticketing:
             case None:
                 self._let_go(id_)
             case Lacking(reason=reason, note=note):
-                if note.subject not in await self._link.ask(port.notes(id_)):
+                if note.subject not in ticket.notes:
                     await self._link.ask(port.add_note(note))
                     logger.info("Ticket %s waits: %s", ticket.number, reason)
                 self._lacking[id_] = ticket, planned

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.api.bodies import change_request
+from tests.api.bodies import change_request, work_entry
 from tests.api.server import assert_done, assert_refused
 
 pytestmark = pytest.mark.lab
@@ -262,3 +262,40 @@ def test_a_held_request_is_released_and_never_held_again(tenant, record):
         assert_done(tenant.operator.patch(record, {"status": {"state": state}}, "/status"))
     answer = tenant.operator.patch(record, {"status": {"state": "Held"}}, "/status")
     assert_refused(answer, "status.state", "cannot go from Released back", "clause 4")
+
+
+ASKED, TICKET = "2026-01-05T10:00:00Z", {"id": 81, "number": "10081"}
+
+
+def test_the_ticket_of_a_request_is_written_once(tenant, record):
+    def note(**ticket):
+        return tenant.operator.patch(record, {"status": {"ticket": ticket}}, "/status")
+
+    assert_done(note(askedAt=ASKED))
+    assert_done(note(askedAt="2026-01-05T10:02:00Z"))
+    assert_refused(note(askedAt=ASKED), "status.ticket", "clause 4")
+    assert_done(note(**TICKET))
+    assert_done(note(told="Held"))
+    assert_done(note(told="Done"))
+    for change in ({"number": "10082"}, {"id": 82}, {"number": None}, {"id": None}):
+        assert_refused(note(**change), "status.ticket", "clause 4")
+
+
+def test_when_work_was_told_is_written_once(tenant, name):
+    made = tenant.operator.create(work_entry(tenant.namespace, name, "operator"))
+    assert_done(made)
+
+    def note(at):
+        return tenant.operator.patch(made.body, {"status": {"ticketedAt": at}}, "/status")
+
+    assert_done(note(ASKED))
+    assert_refused(note("2026-01-05T10:02:00Z"), "status.ticketedAt", "clause 4")
+    assert_refused(note(None), "status.ticketedAt", "clause 4")
+
+
+@pytest.mark.parametrize("origin", ["Operator", "Helpdesk"])
+@pytest.mark.parametrize("role", ["technician", "provider", "pipeline"])
+def test_only_the_operator_says_that_a_record_is_its_own_or_a_tickets(tenant, name, role, origin):
+    client = tenant.client(role)
+    asked = change_request(tenant.namespace, name, tenant.user(role), origin=origin, ticket="4711")
+    assert_refused(client.create(asked), "spec.origin", "clause 4")

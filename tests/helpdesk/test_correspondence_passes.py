@@ -213,6 +213,7 @@ async def test_a_ticket_that_the_search_does_not_know_yet_is_not_opened_twice(st
     for ticket in stand.server.tickets.values():
         ticket["updated_at"] = "2026-01-01T00:00:00.000000Z"
     await stand.again()
+    await stand.again()
     assert request(stand)["status"]["ticket"]["number"] == only_ticket(stand)["number"]
 
 

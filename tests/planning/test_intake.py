@@ -12,6 +12,7 @@ from managedvm.api.helpdesk import TicketAttributes
 from managedvm.planning.assessment import assess
 from managedvm.planning.helpdesk import DocumentRequest, Ticket
 from managedvm.planning.intake import DEFAULT_KIND, Known, Lacking, plan
+from tests.examples import examples
 from tests.factories import NOW, REQUESTER
 
 NAMES = TicketAttributes()
@@ -158,11 +159,29 @@ def test_a_record_that_is_older_than_the_ticket_is_that_of_another_one():
     assert "its number is taken by kunde-a/op-ticket-10081" in lacking(known=known)
 
 
+def test_a_ticket_whose_record_was_pruned_is_not_recorded_once_more():
+    told = replace(TICKET, notes=frozenset({"ManagedVM kunde-a/op-ticket-10081: Done"}))
+    assert lacking(told) == "its ChangeRequest is not there any more"
+    other = replace(
+        TICKET, notes=frozenset({"ManagedVM kunde-a/op-ticket-100812: Done", "ManagedVM: it names no VM"})
+    )
+    assert recorded(other)
+
+
+def test_who_closes_a_ticket_that_says_what_it_lacks_has_decided():
+    closed = replace(ticket(managedvm=""), state="closed")
+    note = plan(closed, NAMES, KNOWN).note
+    assert plan(replace(closed, notes=frozenset({note.subject})), NAMES, KNOWN) is None
+    # One that was solved on the telephone is closed from the beginning, and is recorded all the same.
+    assert recorded(replace(TICKET, state="closed"))
+
+
 def test_what_we_opened_ourselves_and_what_was_merged_is_no_request():
     assert plan(replace(TICKET, is_ours=True), NAMES, KNOWN) is None
     assert plan(replace(TICKET, state="merged"), NAMES, KNOWN) is None
 
 
+@examples(100)
 @given(
     number=st.text(min_size=1, max_size=40),
     title=st.text(max_size=300),

@@ -1,5 +1,7 @@
 """Clause 4: what comes by telephone, mail or any other way is documented in the helpdesk and worked on, once, and none is lost."""
 
+import threading
+
 import pytest
 
 from lab import pki, wait_until
@@ -29,6 +31,9 @@ class Desk:
 
     def object(self):
         return self.api.read(helpdesk()).body
+
+    def held(self):
+        return [one["number"] for one in self.object()["status"].get("heldTickets", ())]
 
     def says(self, kind, reason):
         return self.until(
@@ -66,6 +71,7 @@ def desk(stage, kube, replica, served):
     made = Desk(stage, here, replica)
     made.says("Reachable", "HelpdeskReachable")
     yield made
+    replica.start()
     assert_done(stage.api.delete(helpdesk()))
     kube.delete("secret", SECRET, namespace=NAMESPACE)
 
@@ -144,7 +150,7 @@ def test_a_forged_delivery_is_refused_and_the_ticket_is_found_all_the_same(desk,
     ticketed(desk, vm, f"op-ticket-{ticket['number']}")
 
 
-def test_nobody_else_writes_in_the_name_of_the_helpdesk(desk, vm):
+def test_nobody_else_writes_in_the_name_of_the_helpdesk(vm):
     named = change_request(vm.party.namespace, "op-ticket-1", PERSON)
     assert_refused(vm.api.create(named), "metadata.name", "clause 4")
     forged = change_request(vm.party.namespace, "ticket-1", PERSON, origin="Helpdesk", ticket="1")
@@ -159,12 +165,12 @@ def test_a_ticket_without_a_vm_is_noted_once_and_taken_in_when_it_names_one(desk
     desk.replica.restart()
     desk.says("TicketsDocumented", "TicketsHeld")
     assert desk.subjects(ticket["id"]) == ["it names no VM"]
-    assert [one["number"] for one in desk.object()["status"]["heldTickets"]] == [ticket["number"]]
+    assert ticket["number"] in desk.held()
 
     desk.server.change(ticket["id"], managedvm=f"{vm.party.namespace}/{vm.name}")
     body = ticketed(desk, vm, f"op-ticket-{ticket['number']}")
     assert body["status"]["state"] == "Held"
-    desk.says("TicketsDocumented", "TicketsDocumented")
+    desk.until(lambda: ticket["number"] not in desk.held(), "the ticket to wait no longer")
     assert desk.subjects(ticket["id"]) == ["Held", "it names no VM"]
 
 
@@ -191,7 +197,7 @@ def test_what_a_person_enters_has_a_ticket_before_its_work_is_billed(desk, vm):
     question = next(id_ for title, id_ in tickets.items() if "SupportQuestion" in title)
     assert desk.server.minutes(question) == ["40.00"]
     billed = [e for e in vm.party.records("WorkEntry") if e["metadata"]["name"] == "question-work"]
-    assert billed[0]["status"]["charge"]["amount"] == "80.00"
+    assert billed[0]["status"]["charge"]["counted"] == "45m"
 
 
 def test_a_change_that_is_typed_in_git_gets_one_ticket(desk, vm):
@@ -207,10 +213,16 @@ def test_a_change_that_is_typed_in_git_gets_one_ticket(desk, vm):
 @pytest.mark.parametrize("moment", Moment)
 @pytest.mark.parametrize("call", ["POST tickets", "POST ticket_articles"])
 def test_a_kill_at_any_call_to_the_helpdesk_doubles_nothing_and_loses_nothing(desk, vm, call, moment):
-    desk.server.faults.append(Fault(call, moment, struck=desk.replica.kill))
+    killed = threading.Event()
+
+    def kill():
+        desk.replica.kill()
+        killed.set()
+
+    desk.server.faults.append(Fault(call, moment, struck=kill))
     ask(vm, "question")
     work(vm, "question")
-    desk.until(lambda: not desk.replica.alive, "the operator to be killed", seconds=60)
+    assert killed.wait(60), "the call did not come"
     desk.replica.start()
     ticketed(desk, vm, "question")
 

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Annotated, ClassVar
 
-from pydantic import Field
+from pydantic import ConfigDict, Field, JsonValue
 
 from managedvm.api.base import (
     ApiModel,
@@ -47,6 +47,14 @@ class TicketAttributes(ApiModel):
     )
 
 
+def _bounded(field: str) -> JsonValue:
+    """Return the rule that a length of time is at least a second, and an hour at most."""
+    return {
+        "rule": f"duration(self.{field}) >= duration('1s') && duration(self.{field}) <= duration('1h')",
+        "message": f"{field}: from 1s to 1h (clause 4: what reaches the provider is documented); write for example 1m",
+    }
+
+
 class NewTickets(ApiModel):
     """How tickets are opened for requests that came through another channel."""
 
@@ -58,6 +66,10 @@ class NewTickets(ApiModel):
 
 class HelpdeskSpec(ApiModel):
     """How to reach the helpdesk, and what its tickets say where."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"x-kubernetes-validations": [*map(_bounded, ("pollInterval", "searchLag"))]}
+    )
 
     url: Annotated[
         str, Field(min_length=9, max_length=256, pattern=r"^https://[A-Za-z0-9.-]+(:[0-9]{1,5})?$")
@@ -73,10 +85,12 @@ class HelpdeskSpec(ApiModel):
     )
     poll_interval: Annotated[Duration, Field(ge=timedelta(seconds=1), le=timedelta(hours=1))] = Field(
         default=timedelta(minutes=1),
+        json_schema_extra={"default": "1m"},
         description="How often it is asked which tickets have changed; what a webhook did not tell is found so.",
     )
     search_lag: Annotated[Duration, Field(ge=timedelta(seconds=1), le=timedelta(hours=1))] = Field(
         default=timedelta(minutes=2),
+        json_schema_extra={"default": "2m"},
         description="How far Zammad's search may lag behind. Where it is not known whether a ticket was opened, none is "
         "opened before this has passed.",
     )

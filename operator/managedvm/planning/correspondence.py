@@ -15,8 +15,11 @@ from managedvm.api.workentry import WorkEntry
 from managedvm.planning.clauses import Clause
 from managedvm.planning.findings import Aspect, shortened
 from managedvm.planning.helpdesk import AddNote, OpenTicket, TicketRef
-from managedvm.planning.names import ticket_marker
+from managedvm.planning.names import ticket_marker, ticket_request_name
 from managedvm.planning.wallclock import shown
+
+_PREFIX = "ManagedVM "
+"""How the subjects of our notes begin."""
 
 _LONGEST_TITLE = 240
 """A little less than what Zammad takes."""
@@ -84,6 +87,12 @@ def is_believed(request: ChangeRequest, ticket: TicketRef, addresses: Iterable[s
     return ticket.customer.casefold() in {address.casefold() for address in addresses}
 
 
+def was_documented(number: str, told: Iterable[str]) -> bool:
+    """Return whether notes of a ticket are about the request that was made of it, in whatever namespace."""
+    of_request = f"/{ticket_request_name(number)}: "
+    return any(subject.startswith(_PREFIX) and of_request in subject for subject in told)
+
+
 def missing_news(request: ChangeRequest, ticket: int, told: Iterable[str]) -> AddNote | None:
     """Return the note with what is new of a request, None where the ticket has it."""
     new = news_of(request)
@@ -130,7 +139,7 @@ def _marker(request: ChangeRequest) -> str:
 
 
 def _subject(request: ChangeRequest, what: str) -> str:
-    return f"ManagedVM {_marker(request)}: {what}"
+    return f"{_PREFIX}{_marker(request)}: {what}"
 
 
 def _said(request: ChangeRequest) -> str:

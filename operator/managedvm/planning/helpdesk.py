@@ -30,7 +30,8 @@ class Ticket:
 
     `customer` is the e-mail address of its customer, or the login of one who has none; `channel` the type of its first
     article as the helpdesk names it; `text` what that article says, without mark-up; `attributes` what was asked for of
-    the attributes of its own, by their names there, without empty ones. `is_ours` tells that our own user opened it.
+    the attributes of its own, by their names there, without empty ones. `is_ours` tells that our own user opened it, and
+    `notes` are the subjects of what our own user has written into it.
     """
 
     id: int
@@ -42,6 +43,7 @@ class Ticket:
     text: str
     created_at: datetime
     is_ours: bool = False
+    notes: frozenset[str] = frozenset()
     attributes: Mapping[str, str] = field(default_factory=dict)
 
 

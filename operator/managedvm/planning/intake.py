@@ -17,6 +17,7 @@ from managedvm.api.changerequest import (
     RequestKind,
 )
 from managedvm.api.helpdesk import TicketAttributes
+from managedvm.planning.correspondence import was_documented
 from managedvm.planning.findings import shortened, some
 from managedvm.planning.helpdesk import AddNote, DocumentRequest, Ticket
 from managedvm.planning.names import ticket_request_name
@@ -30,6 +31,8 @@ DEFAULT_KIND = RequestKind.FAULT_REPORT
 
 _MERGED = "merged"
 """The state of a ticket that has become part of another one, which stands for both."""
+
+_CLOSED = "closed"
 
 _CHANNELS = {
     "phone": Channel.PHONE,
@@ -68,11 +71,32 @@ def named_vm(ticket: Ticket, attributes: TicketAttributes) -> tuple[str, str]:
 
 
 def plan(ticket: Ticket, attributes: TicketAttributes, known: Known) -> DocumentRequest | Lacking | None:
-    """Return the record of a ticket, or what it lacks; None where there is nothing to do."""
+    """Return the record of a ticket, or what it lacks; None where there is nothing to do.
+
+    Who closes a ticket that says what it lacks has decided about it.
+    """
+    planned = _planned(ticket, attributes, known)
+    is_decided = isinstance(planned, Lacking) and planned.note.subject in ticket.notes
+    return None if is_decided and ticket.state == _CLOSED else planned
+
+
+def _planned(ticket: Ticket, attributes: TicketAttributes, known: Known) -> DocumentRequest | Lacking | None:
     if ticket.is_ours or ticket.state == _MERGED:
         return None
     if known.documented:
         return _of_another_ticket(ticket, known.documented)
+    if was_documented(ticket.number, ticket.notes):
+        return _lacks(
+            ticket,
+            "its ChangeRequest is not there any more",
+            "Notes in it say that it was documented, and the record was exported and pruned since. Open another ticket for "
+            "what is asked for now.",
+        )
+    return _recorded(ticket, attributes, known)
+
+
+def _recorded(ticket: Ticket, attributes: TicketAttributes, known: Known) -> DocumentRequest | Lacking:
+    """Return the record of a ticket that has none, or what it lacks first."""
     where = _where(ticket, attributes, known)
     if isinstance(where, Lacking):
         return where

@@ -89,6 +89,7 @@ class Zammad:
             return None
         articles = await self._read(f"ticket_articles/by_ticket/{ticket}") or ()
         first: dict[str, Any] = min(articles, key=lambda one: int(one["id"]), default={})
+        me = await self._user()
         own = {name: str(body[name]) for name in self._attributes if body.get(name) not in (None, "")}
         return Ticket(
             id=int(body["id"]),
@@ -99,7 +100,8 @@ class Zammad:
             channel=str(first.get("type") or ""),
             text=_plain(first),
             created_at=_instant(body["created_at"]),
-            is_ours=body.get("created_by_id") == await self._user(),
+            is_ours=body.get("created_by_id") == me,
+            notes=_subjects(articles, me),
             attributes=own,
         )
 
@@ -126,7 +128,7 @@ class Zammad:
             raise RefusedError(
                 f"ticket {ticket} of the helpdesk is gone, or our user may not see its group; give the user that group"
             )
-        return frozenset(str(one.get("subject") or "") for one in articles if one.get("created_by_id") == me)
+        return _subjects(articles, me)
 
     async def open(self, what: OpenTicket) -> TicketRef:
         """Open a ticket with an internal note; a customer who is not there yet is made."""
@@ -266,6 +268,10 @@ def _raise(method: str, status: int, words: str) -> Any:
         case _:
             error = UnknownOutcomeError(words)
     raise error
+
+
+def _subjects(articles: Iterable[Mapping[str, Any]], user: int) -> frozenset[str]:
+    return frozenset(str(one.get("subject") or "") for one in articles if one.get("created_by_id") == user)
 
 
 def _instant(text: str) -> datetime:
