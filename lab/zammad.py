@@ -313,6 +313,10 @@ class Served:
         if self._runner is not None:
             runner, self._runner = self._runner, None
             await runner.cleanup()
+        cut_off = asyncio.all_tasks() - {task for task in (asyncio.current_task(),) if task}
+        for task in cut_off:
+            task.cancel()
+        await asyncio.gather(*cut_off, return_exceptions=True)
 
 
 @contextmanager

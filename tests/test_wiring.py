@@ -215,3 +215,54 @@ def test_work_that_is_gone_asks_for_itself(store):
     store.put(work("w-1"))
     gone = store.drop("WorkEntry", "WorkEntry-a-w-1")
     assert dict(affected(gone, store)) == {entry("w-1"): Lane.DRIFT}
+
+
+HELPDESK, TOLD = ObjectKey("Helpdesk", "", "helpdesk"), ObjectKey("Correspondence", "a", "op-x")
+SAID = {"state": "Ordered", "conditions": [{"type": "Succeeded"}]}
+
+
+def test_a_new_helpdesk_is_looked_at_with_the_work_that_is_judged_by_it(store):
+    entry = body("WorkEntry", "w", "a", WORKED)
+    store.put(entry)
+    assert passes_after(store, body("Helpdesk", "helpdesk")) == {
+        HELPDESK: Lane.DRIFT,
+        ObjectKey("WorkEntry", "a", "w"): Lane.DRIFT,
+    }
+
+
+def test_what_the_operator_says_of_the_helpdesk_asks_for_nothing(store):
+    store.put(body("Helpdesk", "helpdesk"))
+    assert passes_after(store, body("Helpdesk", "helpdesk", status={"observedGeneration": 1})) == {}
+
+
+WORKED = {
+    "changeRequestRef": {"name": "op-x"},
+    "performedBy": "t@provider.example",
+    "begin": "2026-01-05T09:00:00Z",
+    "minutes": 5,
+}
+
+
+def newer(change, **meta):
+    return {**change, "metadata": {**change["metadata"], "resourceVersion": str(next(VERSIONS)), **meta}}
+
+
+@pytest.mark.parametrize(
+    ("change", "is_news"),
+    [
+        ({**request(), "status": SAID}, True),
+        ({**request(), "status": {**SAID, "ticket": {"told": "Ordered"}}}, False),
+        ({**request(), "status": {**SAID, "state": "Held", "ticket": {"told": "Ordered"}}}, True),
+        ({**request(), "status": {"state": "Ordered"}}, False),
+        (body("WorkEntry", "w", "a", WORKED, status={"charge": {}}), True),
+        (body("WorkEntry", "w", "a", WORKED), False),
+        (body("WorkEntry", "w", "a", WORKED, status={"charge": {}, "ticketedAt": "x"}), False),
+    ],
+    ids=["new", "told", "new again", "not looked at", "accepted work", "work", "told work"],
+)
+def test_a_ticket_is_written_where_something_is_new_last_of_all_and_with_a_helpdesk_only(
+    store, change, is_news
+):
+    assert TOLD not in passes_after(store, newer(change))
+    store.put(body("Helpdesk", "helpdesk"))
+    assert passes_after(store, newer(change, labels={})).get(TOLD) == (Lane.RESYNC if is_news else None)

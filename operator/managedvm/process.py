@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from kubernetes import aio as kubernetes
 
-from managedvm import ticketing
 from managedvm.api.kinds import UNWATCHED
 from managedvm.clock import utc_now
 from managedvm.engine.agenda import Agenda, Due, Waker, jittered
@@ -29,7 +28,8 @@ from managedvm.metrics import Metrics
 from managedvm.reconcile import ACTING, VCENTER, VM, Reconciler
 from managedvm.settings import Settings
 from managedvm.telling import Telling
-from managedvm.ticketing import CORRESPONDENCE, Ticketing
+from managedvm.ticketing import passes as ticketing
+from managedvm.ticketing.passes import CORRESPONDENCE, Ticketing
 from managedvm.wiring import INDEXES, affected, affected_by_inventory, affected_by_vcenter
 from managedvm.world import http
 from managedvm.world.helpdesk import webhook

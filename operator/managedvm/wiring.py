@@ -6,7 +6,7 @@ from managedvm.api.changerequest import FINAL_STATES
 from managedvm.engine.objects import Change, Object, ObjectKey, What
 from managedvm.engine.queue import Lane
 from managedvm.engine.store import Index, Store
-from managedvm.ticketing import CORRESPONDENCE
+from managedvm.ticketing.passes import CORRESPONDENCE
 from managedvm.world.tickets import (
     HELPDESK,
     UNTOLD,

@@ -11,7 +11,7 @@ from managedvm.engine.objects import ObjectKey
 from managedvm.engine.store import Store
 from managedvm.errors import ManagedVMError
 from managedvm.reconcile import Reconciler
-from managedvm.ticketing import CORRESPONDENCE, KINDS, Ticketing
+from managedvm.ticketing.passes import CORRESPONDENCE, KINDS, Ticketing
 from managedvm.wiring import INDEXES, affected
 from managedvm.world.helpdesk.link import Link
 from managedvm.world.observe import Observer

@@ -259,18 +259,18 @@ async def test_a_slow_helpdesk_holds_one_pass_and_no_more(stand):
     stand.server.faults.append(Fault("POST tickets", seconds=0.5))
     running = 0
     most = 0
-    correspond = stand.ticketing._correspond
+    write = stand.ticketing._correspondent.write
 
     async def counted(*args):
         nonlocal running, most
         running += 1
         most = max(most, running)
         try:
-            return await correspond(*args)
+            return await write(*args)
         finally:
             running -= 1
 
-    stand.ticketing._correspond = counted
+    stand.ticketing._correspondent.write = counted
     for number in range(5):
         await stand.write(ask(f"r-{number}"))
     await stand.settle()

@@ -10,6 +10,7 @@ from kubernetes.config import incluster_config
 
 import managedvm
 from lab.paths import ROOT
+from managedvm.api.helpdesk import SINGLETON, Helpdesk
 from managedvm.cli import app
 from managedvm.handlers import configure
 from managedvm.settings import Settings
@@ -40,6 +41,15 @@ def test_the_ports_are_those_that_the_program_listens_on():
         {"name": "http", "containerPort": DEFAULTS.health_port},
         {"name": "webhook", "containerPort": DEFAULTS.webhook_port},
     ]
+
+
+def test_the_helpdesk_of_the_example_is_one_and_its_secret_has_what_is_read():
+    text = (PRODUCTION / "helpdesk.yaml").read_text()
+    (body,) = bodies(PRODUCTION / "helpdesk.yaml")
+
+    assert Helpdesk.of(body).metadata.name == SINGLETON
+    assert body["spec"]["credentialsSecretRef"]["name"] == re.findall(r"secret generic (\S+)", text)[0]
+    assert {"token", "webhookSecret", "ca.crt"} == set(re.findall(r"--from-\w+=([\w.]+)=", text))
 
 
 def test_the_service_leads_to_the_webhook_and_to_nothing_else():

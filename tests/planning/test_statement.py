@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from managedvm.api.changerequest import RequestTicket
 from managedvm.planning.ledger import hash_of
 from managedvm.planning.money import parse_minor
 from managedvm.planning.statement import (
@@ -149,6 +150,22 @@ def test_what_cannot_be_billed_is_pending_with_its_reason(entry, asked, reason):
     page = next_page(books(entry, asked), "2026-10")
 
     assert (page.spec.lines, [entry.reason for entry in page.spec.pending]) == ((), [reason])
+
+
+def ticketed(**ticket):
+    """Return a request with the ticket that the helpdesk has for it."""
+    asked = request()
+    there = RequestTicket(asked_at=asked.metadata.creation_timestamp, **ticket)
+    return asked.model_copy(update={"status": asked.status.model_copy(update={"ticket": there})})
+
+
+def test_what_is_not_in_the_helpdesk_yet_is_pending_and_then_billed_with_its_number():
+    known = close(books(work(), ticketed()), "2026-10")
+    (entry,) = known.chain[-1].spec.pending
+    assert entry.reason == "ChangeRequest chg-1 has no ticket in the helpdesk yet."
+    there = ticketed(id=7, number="96007")
+    page = close(replace(known, requests={("kunde-a", "chg-1"): there}), "2026-11").chain[-1]
+    assert [line.ticket for line in page.spec.lines] == ["96007"]
 
 
 def test_a_request_that_nobody_worked_on_is_covered_too():

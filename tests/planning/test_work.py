@@ -53,6 +53,14 @@ def assert_pending(judgement):
     assert judgement.charge is None
 
 
+def test_work_on_a_request_that_is_not_in_the_helpdesk_waits_and_says_so_when_that_lasts():
+    early = judged(work_entry(), NOW, awaits_ticket=True)
+    assert (early.finding, early.charge, early.next_check) == (None, None, LATER)
+    late = judged(work_entry(), LATER, awaits_ticket=True)
+    assert (late.finding.truth, late.finding.reason.word, late.charge) == ("Unknown", "TicketMissing", None)
+    assert judged(work_entry()).charge is not None
+
+
 class TestAcceptance:
     def test_work_on_an_order_is_accepted_and_priced(self):
         entry = after(work_entry(worked=20))

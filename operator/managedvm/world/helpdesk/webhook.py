@@ -61,6 +61,9 @@ async def serve(
     places = asyncio.Semaphore(_AT_ONCE)
 
     async def deliver(request: web.Request) -> web.Response:
+        if not is_active():
+            # Zammad delivers again, perhaps to the replica that acts; this one knows no secret.
+            return web.Response(status=HTTPStatus.SERVICE_UNAVAILABLE)
         try:
             async with asyncio.timeout(_SECONDS), places:
                 body = await request.read()
@@ -68,9 +71,6 @@ async def serve(
             return web.Response(status=HTTPStatus.REQUEST_TIMEOUT)
         if not is_signed(body, request.headers.get("X-Hub-Signature", ""), secret()):
             return web.Response(status=HTTPStatus.UNAUTHORIZED)
-        if not is_active():
-            # Zammad delivers again, perhaps to the replica that acts.
-            return web.Response(status=HTTPStatus.SERVICE_UNAVAILABLE)
         try:
             delivery = _Delivery.model_validate(orjson.loads(body))
         except (orjson.JSONDecodeError, ValidationError):
