@@ -6,6 +6,7 @@ One cluster holds 500 VMs, as a hosting cluster does: its overrides are one prop
 from __future__ import annotations
 
 import shutil
+from math import gcd
 from typing import TYPE_CHECKING, Any
 
 import lab
@@ -85,6 +86,8 @@ def vm_of(number: int) -> str:
 def spread(count: int, size: int, offset: int = 0) -> list[int]:
     """Return `count` different numbers of VMs, spread evenly over all namespaces and clusters."""
     step = max(1, size // count)
+    while gcd(step, NAMESPACES) > 1:  # else it would lead from one namespace to the same again
+        step -= 1
     return [(offset + index * step) % size + 1 for index in range(min(count, size))]
 
 

@@ -28,6 +28,9 @@ class Metrics:
         self.loop_lag = gauge(
             "managedvm_event_loop_lag_seconds", "Worst lag of the loop since the last scrape."
         )
+        self.clock_skew = gauge(
+            "managedvm_clock_skew_seconds", "How far this machine's clock is ahead of the API server's."
+        )
         self.active = gauge("managedvm_active", "1 while this replica holds the Lease.")
         self.objects = gauge("managedvm_objects", "Objects known.", ["kind"])
         self.healed = gauge(

@@ -7,6 +7,7 @@ import secrets
 import signal
 import socket
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -16,12 +17,13 @@ from managedvm.api.kinds import UNWATCHED
 from managedvm.clock import utc_now
 from managedvm.engine.agenda import Agenda, Due, Waker, jittered
 from managedvm.engine.lease import Elector
-from managedvm.engine.liveness import Liveness, LoopLag
+from managedvm.engine.liveness import Health, Liveness, LoopLag
 from managedvm.engine.objects import Change, ObjectKey
 from managedvm.engine.passes import Again, Bug, Judgement, Passes, PassRecord, Retry, Stalled, Verdict
 from managedvm.engine.queue import KeyedQueue, Lane
 from managedvm.engine.relist import Relister, RelistSettings
 from managedvm.engine.replica import Replica
+from managedvm.engine.skew import Skew
 from managedvm.engine.store import Store
 from managedvm.errors import StalledError, WaitingError
 from managedvm.metrics import Metrics
@@ -51,6 +53,9 @@ WATCHED_KINDS = tuple(kind for kind in ENDPOINTS if kind not in {"Secret", "Even
 _INVENTORY_SECONDS = 300.0
 """How long a start waits for vCenters: a pass without their inventory could only say that nobody knows."""
 
+_CLOCK_SECONDS = 5.0
+"""How often the API server is asked for the time by a replica that is not ready since its clock is wrong."""
+
 RESYNCED = (VM, VCENTER)
 """The kinds that are looked at again though nothing changed: what vCenter has refused, it may allow by now."""
 
@@ -69,7 +74,8 @@ class Operator:
         self._queue: KeyedQueue[ObjectKey] = KeyedQueue()
         self._agenda: Agenda[ObjectKey] = Agenda()
         self._lag = LoopLag()
-        self.kube = HttpKube(api, may_act=self._may_act, written=self._count_write)
+        self._skew = Skew(utc_now, timedelta(seconds=settings.clock_tolerance_seconds))
+        self.kube = HttpKube(api, may_act=self._may_act, written=self._count_write, dated=self._heard_time)
         self.elector = Elector(
             KubeLease(self.kube, settings.namespace), identity, wall=utc_now, on_lost=_end_at_once
         )
@@ -142,7 +148,7 @@ class Operator:
             address,
             self._settings.health_port,
             alive=lambda: self.liveness.report(asyncio.get_running_loop().time()),
-            ready=self._ready.is_set,
+            ready=self._readiness,
             metrics=self.metrics,
             refresh=self._refresh,
         )
@@ -202,13 +208,32 @@ class Operator:
         for key in self.store.keys("VCenter"):
             self._follow(key)
         await self.vcenters.settled(_INVENTORY_SECONDS)
+        while words := self._skew.objection():
+            logger.error("Not ready: %s", words)
+            await asyncio.sleep(_CLOCK_SECONDS)
+            with suppress(WaitingError):
+                await self.kube.find(
+                    "Namespace", "", self._settings.namespace
+                )  # an answer that tells the time
         self._ready.set()
+
+    def _readiness(self) -> Health:
+        unready = self._skew.objection() or "the store is not complete yet"
+        return Health(ok=True, reasons=()) if self._ready.is_set() else Health(ok=False, reasons=(unready,))
+
+    def _heard_time(self, date: str | None) -> None:
+        """Leave when the clock has become wrong: a replica on another machine may have a better one."""
+        self._skew.note(date)
+        words = self._skew.objection()
+        if words is not None and self._ready.is_set() and self._leaving is None:
+            logger.error("This replica hands over and ends: %s", words)
+            self.leave()
 
     async def _pass(self, key: ObjectKey) -> Verdict:
         if key.kind in ticketing.KINDS:
             return await self._ticketing.reconcile(key)
         verdict = await self._reconciler.reconcile(key)
-        if key.kind not in RESYNCED or verdict.again is not Again.NO or self.store.get(*key) is None:
+        if key.kind not in RESYNCED or verdict.again is not Again.NO or self.store.version(*key) is None:
             return verdict
         now, interval = utc_now(), timedelta(seconds=self._settings.resync_seconds)
         # Each object has its own beat, so that a restart does not bring all of them at once, for ever.
@@ -259,6 +284,7 @@ class Operator:
         self.metrics.writes.labels(kind, verb).inc()
 
     def _refresh(self) -> None:
+        self.metrics.clock_skew.set(self._skew.seconds)
         self.metrics.active.set(float(self.elector.may_act()))
         self.metrics.loop_lag.set(self._lag.take_worst())
         self.metrics.healed.set(self._relister.healed)

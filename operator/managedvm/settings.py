@@ -2,7 +2,9 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from managedvm.api.policies import OPERATOR_NAMESPACE
 
 
 class Settings(BaseModel):
@@ -11,7 +13,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     namespace: str = Field(
-        default="managedvm-system", description="The operator's own namespace: Lease and vCenter credentials."
+        default=OPERATOR_NAMESPACE, description="The operator's own namespace: Lease and vCenter credentials."
     )
     identity: str = Field(
         default="", description="Name of this replica; the host name and a random part when empty."
@@ -33,4 +35,20 @@ class Settings(BaseModel):
     stop_seconds: Annotated[int, Field(ge=1)] = Field(
         default=20, description="How long passes may run on after a request to stop."
     )
+    clock_tolerance_seconds: Annotated[int, Field(ge=45)] = Field(
+        default=60,
+        description="How far this machine's clock may be from the API server's; a replica beyond it does nothing.",
+    )
     log_level: str = Field(default="INFO", description="Level of our own log lines.")
+
+    @field_validator("namespace")
+    @classmethod
+    def _is_the_one_of_the_policies(cls, namespace: str) -> str:
+        """Refuse to run where the API server would refuse each record, and believe whoever owns the other namespace."""
+        if namespace != OPERATOR_NAMESPACE:
+            raise ValueError(
+                f"the admission policies know the operator as the ServiceAccount of namespace {OPERATOR_NAMESPACE}, and would "
+                f"refuse every record that it writes from {namespace}. Install it in {OPERATOR_NAMESPACE}: set no `namespace:` in "
+                "your kustomization"
+            )
+        return namespace

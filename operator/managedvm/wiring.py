@@ -56,6 +56,16 @@ def _open_under(body: Object) -> Iterable[Hashable]:
     return (_ALL, namespace, (namespace, body["spec"]["managedVMRef"]["name"]))
 
 
+def _slip(body: Object) -> Iterable[Hashable]:
+    """Return under what a request is found by the order slip that it was made for: with the ManagedVM that has it."""
+    change = body["spec"].get("change")
+    return (
+        [(body["metadata"]["namespace"], body["spec"]["managedVMRef"]["name"], change["id"])]
+        if change
+        else []
+    )
+
+
 INDEXES: Mapping[str, Mapping[str, Index]] = {
     "ManagedVM": {
         "customer": lambda body: [body["spec"]["customerRef"]["name"]],
@@ -66,12 +76,7 @@ INDEXES: Mapping[str, Mapping[str, Index]] = {
         "owner": lambda body: [(body["spec"]["owner"]["namespace"], body["spec"]["owner"]["name"])],
         "vm": lambda body: [body["spec"]["instanceUUID"]],
     },
-    "ChangeRequest": {
-        "vm": lambda body: [(body["metadata"]["namespace"], body["spec"]["managedVMRef"]["name"])],
-        "open": _open_under,
-        "ticket": of_ticket,
-        UNTOLD: untold_request,
-    },
+    "ChangeRequest": {"open": _open_under, "slip": _slip, "ticket": of_ticket, UNTOLD: untold_request},
     "RequestDecision": {"request": _request_named},
     "WorkEntry": {"request": _request_named, "person": person_days, "state": state, UNTOLD: untold_work},
 }

@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from managedvm.api.policies import OPERATOR_NAMESPACE
 from tests.api.policies import FOLDER, MUTATING, VALIDATING, files, mutating_bindings, policies
 
 EVERY = [*policies(VALIDATING), *policies(MUTATING)]
@@ -38,6 +39,15 @@ def test_every_policy_is_bound_under_its_own_name_and_denies():
     }
     assert all("Deny" in spec["validationActions"] for spec in bindings.values())
     assert mutating_bindings() == [policy["metadata"]["name"] for policy in policies(MUTATING)]
+
+
+def test_every_policy_knows_the_operator_by_the_namespace_in_which_alone_it_runs():
+    named = {
+        namespace
+        for path in files()
+        for namespace in re.findall(r"system:serviceaccount:([^:]+):managedvm-operator", path.read_text())
+    }
+    assert named == {OPERATOR_NAMESPACE}
 
 
 @pytest.mark.parametrize(("policy", "check"), CHECKS)

@@ -47,6 +47,18 @@ async def test_what_was_offered_lately_comes_first():
 
 
 @virtual
+async def test_looking_at_everybody_does_not_displace_what_has_changed():
+    standby = Standby()
+    standby.passes.offer("d", Lane.DRIFT)
+    for number in range(1000):
+        standby.passes.offer(number, Lane.RESYNC)
+    standby.passes.offer("d", Lane.RESYNC)
+    await standby.take_over("a", "b", "c", "d")
+
+    assert [record.key for record in standby.records] == ["d", "a", "b", "c"]
+
+
+@virtual
 async def test_what_is_gone_by_then_is_not_looked_at():
     standby = Standby()
     standby.passes.offer("gone", Lane.DRIFT)
@@ -64,3 +76,17 @@ async def test_only_the_latest_offers_are_remembered():
 
     early = [record.key for record in standby.records if record.lane is Lane.DRIFT]
     assert set(early) == set(range(744, 1000))
+
+
+@virtual
+async def test_while_everything_is_looked_at_the_loop_goes_on_and_a_change_comes_next():
+    standby = Standby()
+    running = asyncio.create_task(standby.passes.run(lambda: range(1000)))
+    for _ in range(10):
+        await asyncio.sleep(0)
+    standby.passes.offer("changed", Lane.DRIFT)
+    await until(lambda: len(standby.records) == 1001)
+
+    assert [record.key for record in standby.records].index("changed") <= 10
+    await standby.passes.stop(limit_seconds=1)
+    await running

@@ -203,11 +203,28 @@ def test_an_index_finds_objects_by_each_of_its_values_and_follows_changes():
     assert names(store.by_index("VM", "tag", "x")) == []
     assert names(store.by_index("VM", "tag", "y")) == ["db"]
     assert names(store.by_index("VM", "tag", "z")) == ["web"]
+    assert (store.versions("VM", "tag", "x"), store.versions("VM", "tag", "y")) == ((), (2,))
+
+
+def test_an_edition_grows_with_what_comes_and_with_what_goes_but_not_with_kinds_left_out():
+    store = Store()
+
+    def editions():
+        return store.edition("a"), store.edition("a", but={"VM"}), store.edition("b")
+
+    store.put(vm("web"))
+    assert editions() == (1, 0, 0)
+    store.put({**vm("contacts"), "kind": "Contacts"})
+    assert editions() == (2, 1, 0)
+    store.drop("VM", "uid-web")
+    assert editions() == (3, 1, 0)
 
 
 def test_an_unknown_index_is_an_error_and_not_an_empty_answer():
     with pytest.raises(KeyError, match="owner"):
         Store().by_index("VM", "owner", "x")
+    with pytest.raises(KeyError, match="owner"):
+        Store().versions("VM", "owner", "x")
 
 
 def test_an_index_function_that_fails_leaves_the_store_as_it_was():

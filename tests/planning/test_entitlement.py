@@ -4,7 +4,7 @@ import pytest
 
 from managedvm.api.order import Order, ServicePackage
 from managedvm.planning.entitlement import entitle, next_order, order_in_force, services, shown
-from managedvm.planning.findings import Finding, Reason, Truth
+from managedvm.planning.findings import Effect, Finding, Reason, Truth
 from tests.factories import BASIC, NOW, PREMIUM, PROFESSIONAL, STANDARD, at, minutes, order, service_levels
 
 INSTANT = minutes(1 / 60)
@@ -59,6 +59,7 @@ def test_before_its_first_order_a_vm_gets_nothing_and_status_says_when_it_starts
     found = entitled(order("A-1", from_="2026-12-01T00:00:00+01:00"))
     assert (found.level, found.package) == (None, None)
     assert reasons(found.findings) == [Reason.NOT_YET_IN_FORCE]
+    assert Reason.NOT_YET_IN_FORCE.effect is Effect.NONE, "a pipeline would wait for months"
     assert "A-1 starts at 2026-11-30T23:00:00Z" in found.findings[0].message
     assert found.next_check == at("2026-11-30T23:00")
 

@@ -9,7 +9,15 @@ from managedvm.planning.actions import ConfigureClusterHighAvailability
 from managedvm.planning.findings import Aspect, Effect, Reason, Truth
 from managedvm.planning.observed import TaskState, Unknown
 from managedvm.planning.retry import RETRY_AFTER
-from managedvm.planning.vcenter import Connecting, Connection, ManagedCluster, ObservedVCenter, Trouble, plan
+from managedvm.planning.vcenter import (
+    Connecting,
+    Connection,
+    ManagedCluster,
+    ObservedVCenter,
+    Trouble,
+    plan,
+    told_to_users,
+)
 from tests.factories import (
     NOW,
     OTHER_UUID,
@@ -66,10 +74,27 @@ def test_trouble_is_for_a_person_and_keeps_what_was_known():
 
 def test_a_vcenter_that_does_not_answer_concludes_nothing():
     own = known_as(VCENTER_UUID, clusterSettings="Enforce")
-    found = plan(own, observed(SICK, connection=Unknown("timeout")), NOW)
+    found = plan(own, observed(SICK, connection=Unknown("not reachable", detail="timeout")), NOW)
     (finding,) = found.findings
     assert (finding.reason, finding.truth) == (Reason.VCENTER_UNREACHABLE, Truth.UNKNOWN)
+    assert finding.message.startswith("not reachable: timeout")
     assert (found.status, found.actions) == (own.status, ())
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        Trouble(Reason.CREDENTIALS_MISSING, "Secret managedvm-system/vcenter-berlin is missing"),
+        Trouble(Reason.WAITING, "vCenter refuses the password of svc-managedvm@vsphere.local"),
+        Unknown("not reachable since 2026-11-23T12:00:00Z", detail="10.1.2.3:443 refuses the connection"),
+    ],
+    ids=["Secret", "account", "address"],
+)
+def test_whoever_uses_a_vcenter_learns_nothing_of_its_accounts_secrets_and_addresses(state):
+    told = told_to_users(state)
+    assert told.reason
+    assert not told.detail
+    assert not any(word in told.reason for word in ("managedvm-system", "svc-managedvm", "10.1.2.3"))
 
 
 def test_a_first_connection_is_told_as_one_that_time_completes():

@@ -1,9 +1,11 @@
 """`explain`: every line stands under its topic and names its clause."""
 
 import pytest
+from typer.testing import CliRunner
 
 from managedvm.api.base import APPLIED_BY
-from managedvm.planning.explanation import Topic, explain, explain_request
+from managedvm.cli import app
+from managedvm.planning.explanation import Topic, explain, explain_request, is_looked_at
 from managedvm.planning.findings import Aspect, Reason, fails, holds
 from managedvm.report import reported
 from tests.factories import NOW, managed_vm, persons_request, request_decision, work_entry
@@ -46,6 +48,32 @@ def test_statements_stand_in_the_order_of_their_topics():
     ]
 
     assert found == sorted(found, key=list(Topic).index)
+
+
+@pytest.mark.parametrize(
+    ("observed", "words"),
+    [
+        (-1, "has not looked at this ManagedVM"),
+        (1, "generation 1 of the spec; generation 2 is not decided yet"),
+    ],
+)
+def test_what_was_not_looked_at_is_said_before_what_is_over_can_read_as_the_present(observed, words):
+    vm = managed_vm(status={"observedGeneration": observed})
+    meta = vm.metadata.model_copy(update={"generation": 2})
+    first, *_ = explain(vm.model_copy(update={"metadata": meta}), (), ())
+    assert first.topic is Topic.UNSEEN
+    assert words in first.text
+
+
+@pytest.mark.parametrize(("observed", "code"), [(0, 2), (1, 0)])
+def test_explain_ends_with_2_while_the_spec_as_it_is_was_not_decided_about(monkeypatch, observed, code):
+    vm = managed_vm(status={"observedGeneration": observed})
+
+    async def read(*_):
+        return is_looked_at(vm), explain(vm, (), ())
+
+    monkeypatch.setattr("managedvm.cli.explain._explain", read)
+    assert CliRunner().invoke(app, ["explain", "kunde-a/web-01"]).exit_code == code
 
 
 STRANGER = "somebody@else.example"

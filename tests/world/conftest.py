@@ -87,7 +87,8 @@ def stage(lab, kube, replica):  # noqa: ARG001 - it runs from here on
     """The shared API server, catalogue and vCenter, with the operator at work on them."""
     kube.run("apply", "--server-side", "--force-conflicts", f"--kustomize={CATALOGUE}")
     made = Stage(connect(lab.kubeconfig), vcenter_admin.of(lab))
-    made.until("Connected", status="True")
+    # Other tests have left hundreds of objects that are looked at for the first time now.
+    made.until("Connected", seconds=60, status="True")
     yield made
     made.vcenter.clear_faults()
 

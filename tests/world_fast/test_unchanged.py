@@ -1,16 +1,34 @@
 """What was decided is not decided again while nothing is different; and anything that is different is noticed."""
 
+import asyncio
 from dataclasses import fields, replace
 from datetime import timedelta
 
 import pytest
 
+from managedvm.api.kinds import KINDS, UNWATCHED
 from managedvm.engine.objects import ObjectKey
 from managedvm.engine.store import Store
 from managedvm.planning.observed import ClusterFacts, Unknown, VirtualMachine
 from managedvm.planning.vcenter import Connection
-from managedvm.world.unchanged import Unchanged
-from tests.factories import NOW, PATH, VCENTER_UUID, VM_UUID, cluster, managed_vm, virtual_machine
+from managedvm.wiring import INDEXES
+from managedvm.world.observe import Observer
+from managedvm.world.unchanged import OF_ONE_VM, Unchanged
+from tests.factories import (
+    NOW,
+    OTHER_UUID,
+    PATH,
+    VCENTER_UUID,
+    VM_UUID,
+    change_request,
+    claim,
+    cluster,
+    edited,
+    managed_vm,
+    request_decision,
+    virtual_machine,
+    work_entry,
+)
 
 KEY = ObjectKey("ManagedVM", "kunde-a", "web-01")
 IDENTITY = {
@@ -53,17 +71,30 @@ class View:
 class Stand:
     """One ManagedVM whose latest pass, at NOW, had nothing to do until LATER."""
 
+    version = 0
+
     def __init__(self, until=LATER):
-        self.view, self.store = View(), Store()
-        self.put("ManagedVM", "kunde-a", "web-01", 1)
-        self.put("Customer", "", "kunde-a", 2)
+        self.view, self.store = View(), Store(INDEXES)
+        self.put(SEEN)
+        self.put(claim())
+        self.put_any("Customer", "", "kunde-a")
         self.unchanged = Unchanged(self.store, {"berlin": self.view}.get)
         self.unchanged.note(KEY, self.unchanged.sighted(KEY, SEEN), until)
 
-    def put(self, kind, namespace, name, version):
-        uid = f"uid-{kind}-{namespace}-{name}"
-        meta = {"namespace": namespace, "name": name, "uid": uid, "resourceVersion": str(version)}
-        self.store.put({"kind": kind, "metadata": meta, "spec": {"of": version}})
+    def put(self, resource):
+        """Hold the next version of an object."""
+        self._take({"kind": resource.KIND.kind, **resource.to_json()})
+
+    def put_any(self, kind, namespace, name):
+        """Hold the next version of an object of which no index reads anything."""
+        self._take({"kind": kind, "metadata": {"namespace": namespace, "name": name}, "spec": {}})
+
+    def _take(self, body):
+        self.version += 1
+        meta = body["metadata"]
+        uid = f"uid-{body['kind']}-{meta.get('namespace', '')}-{meta['name']}"
+        meta = {**meta, "uid": uid, "resourceVersion": str(self.version)}
+        self.store.put({**body, "metadata": meta})
 
     def holds(self, now=NOW):
         return self.unchanged.holds(KEY, now)
@@ -116,21 +147,102 @@ def test_whatever_else_vcenter_says_counts(change):
     assert not stand.holds()
 
 
+@pytest.mark.parametrize("namespace", ["", "kunde-a"])
 @pytest.mark.parametrize(
-    ("kind", "namespace", "name"),
+    "kind",
     [
-        ("ManagedVM", "kunde-a", "web-01"),
-        ("ManagedVM", "kunde-a", "web-02"),
-        ("ChangeRequest", "kunde-a", "r"),
-        ("Customer", "", "kunde-a"),
-        ("ServiceLevel", "", "basic"),
-        ("Namespace", "", "kunde-a"),
+        "Namespace",
+        "ValidatingAdmissionPolicyBinding",
+        *sorted({kind.KIND.kind for kind in KINDS} - OF_ONE_VM - UNWATCHED),
     ],
 )
-def test_every_object_of_the_namespace_and_of_the_cluster_counts(kind, namespace, name):
+def test_every_object_of_the_namespace_and_of_the_cluster_counts(kind, namespace):
     stand = Stand()
-    stand.put(kind, namespace, name, 3)
+    stand.put_any(kind, namespace, "any")
     assert not stand.holds()
+
+
+OTHERS_REQUEST = edited(change_request(uuid=OTHER_UUID), managedVMRef={"name": "web-02"})
+
+
+@pytest.mark.parametrize(
+    "resource",
+    [SEEN, claim(), claim(OTHER_UUID), claim(name="web-02"), change_request()],
+    ids=["itself", "its claim", "another claim of its name", "its VM claimed by another", "a request"],
+)
+def test_of_the_objects_about_one_vm_its_own_count(resource):
+    stand = Stand()
+    stand.put(resource)
+    assert not stand.holds()
+
+
+@pytest.mark.parametrize(
+    "resource",
+    [
+        managed_vm(name="web-02"),
+        claim(OTHER_UUID, name="web-02"),
+        OTHERS_REQUEST,
+        request_decision(),
+        work_entry(),
+    ],
+    ids=lambda resource: resource.KIND.kind,
+)
+def test_of_the_objects_about_one_vm_those_of_others_do_not_count(resource):
+    stand = Stand()
+    stand.put(resource)
+    assert stand.holds()
+
+
+class Watched(Store):
+    """Notes what is read of the kinds that are about one VM each."""
+
+    def __init__(self):
+        super().__init__(INDEXES)
+        self.reads = set()
+
+    def _note(self, how, kind, *where):
+        if kind in OF_ONE_VM:
+            self.reads.add((how, kind, *where))
+
+    def get(self, kind, namespace, name):
+        self._note("get", kind, namespace, name)
+        return super().get(kind, namespace, name)
+
+    def version(self, kind, namespace, name):
+        self._note("get", kind, namespace, name)
+        return super().version(kind, namespace, name)
+
+    def by_index(self, kind, index, value):
+        self._note(index, kind, value)
+        return super().by_index(kind, index, value)
+
+    def all(self, kind):
+        self._note("all", kind)
+        return super().all(kind)
+
+    def keys(self, kind):
+        self._note("all", kind)
+        return super().keys(kind)
+
+    def in_namespace(self, kind, namespace):
+        self._note("all", kind, namespace)
+        return super().in_namespace(kind, namespace)
+
+
+def test_a_pass_reads_nothing_about_other_vms():
+    stand = Stand()
+    stand.store = Watched()
+    for resource in (SEEN, claim(), change_request(state="Done"), request_decision(), work_entry()):
+        stand.put(resource)
+    stand.store.reads.clear()
+    asyncio.run(Observer(stand.store, {"berlin": stand.view}.get).managed_vm(SEEN))
+
+    own = ("kunde-a", "web-01")
+    assert stand.store.reads == {
+        ("owner", "VMClaim", own),
+        ("get", "VMClaim", "", claim().metadata.name),
+        ("vm", "ChangeRequest", own),
+    }
 
 
 def test_an_object_that_is_gone_counts():
@@ -141,7 +253,7 @@ def test_an_object_that_is_gone_counts():
 
 def test_other_namespaces_do_not_count():
     stand = Stand()
-    stand.put("ManagedVM", "kunde-b", "web-01", 3)
+    stand.put_any("CustomerContacts", "kunde-b", "contacts")
     assert stand.holds()
 
 

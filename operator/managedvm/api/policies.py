@@ -1,5 +1,8 @@
 """The admission policies that must be bound before anything is done; their YAML is in `manifests/base/policies`."""
 
+OPERATOR_NAMESPACE = "managedvm-system"
+"""Where the operator's ServiceAccount is that the policies let write records; a test compares it with the manifests."""
+
 REQUIRED_BINDINGS: dict[str, frozenset[str]] = {
     "ValidatingAdmissionPolicyBinding": frozenset(
         {

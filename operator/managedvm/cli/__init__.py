@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import kopf
 import typer
+from pydantic import ValidationError
 
 from managedvm import __version__, logs
 from managedvm.api import crds
 from managedvm.cli.charge import explain_charge_command
-from managedvm.cli.connection import connection
+from managedvm.cli.connection import connection, fail
 from managedvm.cli.explain import explain_command
 from managedvm.cli.request import request_app
 from managedvm.cli.statement import statement_app
@@ -40,7 +41,11 @@ app.add_typer(work_app, name="work")
 def run(context: typer.Context) -> None:
     """Run the operator; its settings are MANAGEDVM_* variables of the environment."""
     read_settings: Callable[[], Settings] = context.obj
-    asyncio.run(_run(read_settings()))
+    try:
+        settings = read_settings()
+    except ValidationError as error:
+        fail("\n".join(f"MANAGEDVM_{_named(each['loc'])}: {each['msg']}" for each in error.errors()))
+    asyncio.run(_run(settings))
 
 
 @app.command(name="crds")
@@ -70,9 +75,14 @@ def version() -> None:
     typer.echo(__version__)
 
 
+def _named(location: tuple[int | str, ...]) -> str:
+    return ".".join(map(str, location)).upper()
+
+
 async def _run(settings: Settings) -> None:
     logs.configure(settings.log_level)
-    operator = Operator(settings, await connection(None))
+    # As kopf's watches do. To look for a .netrc takes a thread, and longer than all else of a call.
+    operator = Operator(settings, await connection(None, trust_env=False))
     await kopf.operator(
         registry=registry(operator), clusterwide=True, standalone=True, stop_flag=operator.left
     )

@@ -17,9 +17,12 @@ Context = Annotated[str | None, typer.Option(help="Context of the kubeconfig.")]
 """The option that every asking command has."""
 
 
-async def connection(context: str | None) -> kubernetes.client.ApiClient:
-    """Return a client with the pod's own credentials, or with those of the kubeconfig."""
-    configuration = kubernetes.client.Configuration()
+async def connection(context: str | None, *, trust_env: bool = True) -> kubernetes.client.ApiClient:
+    """Return a client with the pod's own credentials, or with those of the kubeconfig.
+
+    With `trust_env` the proxies of the environment are used, and a .netrc is looked for before each call.
+    """
+    configuration = kubernetes.client.Configuration(client_session_kwargs={"trust_env": trust_env})
     if context is None:
         try:
             kubernetes.config.load_incluster_config(client_configuration=configuration)

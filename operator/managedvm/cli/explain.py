@@ -12,22 +12,31 @@ from managedvm.api.managedvm import ManagedVM
 from managedvm.api.requestdecision import RequestDecision
 from managedvm.api.workentry import WorkEntry
 from managedvm.cli.connection import Context, answer, api_server, namespaced
-from managedvm.planning.explanation import Statement, explain
+from managedvm.planning.explanation import Statement, explain, is_looked_at
 
 _PLAIN_WIDTH = 140
 _LONGEST_NAME = 44
+
+NOT_LOOKED_AT = 2
+"""The exit code where the spec as it is now is not decided yet; a pipeline asks again."""
 
 
 def explain_command(
     name: Annotated[str, typer.Argument(metavar="NAMESPACE/NAME", help="The ManagedVM.")],
     context: Context = None,
 ) -> None:
-    """Say what is promised, kept, waited for, refused and charged for a ManagedVM, each with its clause."""
+    """Say what is promised, kept, waited for, refused and charged for a ManagedVM, each with its clause.
+
+    Ends with exit code 2 where the operator has not decided about the spec as it is now.
+    """
     question = _explain(*namespaced(name), context)
-    print_statements(f"ManagedVM {name}", answer(question, missing=f"There is no ManagedVM {name}."))
+    is_current, statements = answer(question, missing=f"There is no ManagedVM {name}.")
+    print_statements(f"ManagedVM {name}", statements)
+    if not is_current:
+        raise typer.Exit(NOT_LOOKED_AT)
 
 
-async def _explain(namespace: str, name: str, context: str | None) -> tuple[Statement, ...]:
+async def _explain(namespace: str, name: str, context: str | None) -> tuple[bool, tuple[Statement, ...]]:
     async with api_server(context) as kube:
         vm = ManagedVM.of(await kube.get("ManagedVM", namespace, name))
         requests = [
@@ -37,7 +46,7 @@ async def _explain(namespace: str, name: str, context: str | None) -> tuple[Stat
         names = {request.metadata.name for request in requests}
         work = [WorkEntry.of(body) for body in await kube.list("WorkEntry", namespace)]
         decided = [RequestDecision.of(body) for body in await kube.list("RequestDecision", namespace)]
-    return explain(
+    return is_looked_at(vm), explain(
         vm,
         requests,
         (entry for entry in work if entry.spec.change_request_ref.name in names),

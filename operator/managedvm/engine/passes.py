@@ -153,7 +153,7 @@ class Passes(Generic[K]):
         self._settings = settings or PassSettings()
         self._workers: set[asyncio.Task[None]] = set()
         self._idle: set[asyncio.Task[None]] = set()
-        self._noted: OrderedDict[K, Lane] = OrderedDict()
+        self._noted: OrderedDict[K, None] = OrderedDict()
         self._stopping = False
         self._last_end = clock()
         self.active = False
@@ -161,12 +161,17 @@ class Passes(Generic[K]):
         self.bugs: Counter[tuple[object, ...]] = Counter()
 
     def offer(self, key: K, lane: Lane) -> None:
-        """Queue the key if this replica is active; a standby only notes the latest, for `run` to begin with them."""
+        """Queue the key if this replica is active; a standby only notes the latest, for `run` to begin with them.
+
+        Where nothing is known to have changed there is nothing to note: `run` looks at every key anyhow.
+        """
         if self.active:
             self._queue.add(key, lane)
             return
+        if lane is Lane.RESYNC:
+            return
         self._noted.pop(key, None)
-        self._noted[key] = max(lane, Lane.DRIFT)
+        self._noted[key] = None
         if len(self._noted) > _NOTED:
             self._noted.popitem(last=False)
 
@@ -180,7 +185,7 @@ class Passes(Generic[K]):
         self.active = True
         self._last_end = self._clock()
         for key in sorted(keys(), key=repr):
-            self._queue.add(key, self._noted.get(key, Lane.RESYNC))
+            self._queue.add(key, Lane.DRIFT if key in self._noted else Lane.RESYNC)
         self._noted.clear()
         try:
             async with asyncio.TaskGroup() as group:
@@ -222,6 +227,9 @@ class Passes(Generic[K]):
                     self._queue.add(work.key, work.lane)
             finally:
                 self._queue.done(work.key)
+            # A pass that finds nothing to do waits for nothing: without this, the whole world would be looked at before
+            # the loop hears of anything else, be it a change of somebody's or its own Lease.
+            await asyncio.sleep(0)
 
     async def _next(self, worst: Lane) -> Work[K]:
         """Wait for a key; while the lease is in doubt, take none and look again a little later."""

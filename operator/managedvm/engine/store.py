@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 import zlib
-from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,7 +65,7 @@ class Store:
         self._namespaces: dict[tuple[str, str], dict[str, None]] = {}
         self._values: dict[tuple[str, str, Hashable], dict[str, None]] = {}
         self._newest: dict[str, int] = defaultdict(int)
-        self._editions: dict[str, int] = defaultdict(int)
+        self._editions: dict[str, Counter[str]] = defaultdict(Counter)
         self._buried: dict[str, set[str]] = defaultdict(set)
         self._buried_long_ago: dict[str, set[str]] = defaultdict(set)
 
@@ -171,9 +171,20 @@ class Store:
         held = self._held[kind].get(uid)
         return _unpacked(held.body) if held else None
 
-    def edition(self, namespace: str) -> int:
-        """Return a number that grows with each version taken in and each object dropped there; "" is for cluster kinds."""
-        return self._editions[namespace]
+    def edition(self, namespace: str, *, but: Collection[str] = ()) -> int:
+        """Return a number that grows with each version taken in and each object dropped there; "" is for cluster kinds.
+
+        Kinds in `but` do not count.
+        """
+        return sum(count for kind, count in self._editions[namespace].items() if kind not in but)
+
+    def versions(self, kind: str, index: str, value: Hashable) -> tuple[int, ...]:
+        """Return the resourceVersions of the objects that the index function put under this value, without parsing one.
+
+        Raises:
+            KeyError: no such index was registered.
+        """
+        return tuple(self._held[kind][uid].version for uid in self._under(kind, index, value))
 
     def count(self, kind: str) -> int:
         """Return how many objects of this kind are held."""
@@ -197,9 +208,13 @@ class Store:
         Raises:
             KeyError: no such index was registered.
         """
+        return self._parsed(kind, self._under(kind, index, value))
+
+    def _under(self, kind: str, index: str, value: Hashable) -> Iterable[str]:
+        """Return the UIDs of the objects under a value of an index."""
         if index not in self._indexes.get(kind, {}):
             raise KeyError(f"no index {index!r} is registered for {kind}")
-        return self._parsed(kind, self._values.get((kind, index, value), {}))
+        return self._values.get((kind, index, value), {})
 
     def _parsed(self, kind: str, uids: Iterable[str]) -> Iterator[Object]:
         bodies = [self._held[kind][uid].body for uid in uids]
@@ -224,13 +239,13 @@ class Store:
         for name, value in held.indexed:
             self._values.setdefault((kind, name, value), {})[held.uid] = None
         self._newest[kind] = max(self._newest[kind], held.version)
-        self._editions[namespace] += 1
+        self._editions[namespace][kind] += 1
 
     def _forget(self, held: _Held) -> None:
         kind, namespace, _ = held.key
         del self._held[kind][held.uid]
         del self._uids[held.key]
-        self._editions[namespace] += 1
+        self._editions[namespace][kind] += 1
         _discard(self._namespaces, (kind, namespace), held.uid)
         for name, value in held.indexed:
             _discard(self._values, (kind, name, value), held.uid)

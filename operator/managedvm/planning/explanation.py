@@ -22,6 +22,7 @@ from managedvm.planning.wallclock import shown
 class Topic(StrEnum):
     """The heading that a statement stands under."""
 
+    UNSEEN = "Not looked at yet"
     PROMISED = "Promised"
     KEPT = "Kept"
     WAITING = "Waiting"
@@ -60,6 +61,7 @@ def explain(
     )
     worked = sorted(work, key=lambda w: w.spec.begin)
     found = [
+        *_unseen(vm),
         *_promised(vm),
         *(_said(condition) for condition in vm.status.conditions if condition.type in _ASPECTS),
         *(_requested(request) for request in asked),
@@ -87,6 +89,23 @@ def explain_request(
         *(_decided(decision, decision.metadata.name) for decision in _in_time(decisions)),
         *(_charged(entry, (request,)) for entry in sorted(work, key=lambda w: w.spec.begin)),
     )
+
+
+def is_looked_at(vm: ManagedVM) -> bool:
+    """Return whether the operator has decided about the spec as it is now."""
+    return vm.status.observed_generation >= vm.metadata.generation
+
+
+def _unseen(vm: ManagedVM) -> Iterable[Statement]:
+    """Yield that the rest is about an earlier spec, or about none: what is over must not read as the present."""
+    if is_looked_at(vm):
+        return
+    seen, now = vm.status.observed_generation, vm.metadata.generation
+    if seen < 0:
+        text = "The operator has not looked at this ManagedVM. Ask again in a moment; if it stays so, see that it runs"
+    else:
+        text = f"What follows is about generation {seen} of the spec; generation {now} is not decided yet. Ask again in a moment"
+    yield Statement(Topic.UNSEEN, "", "Spec", text)
 
 
 def _promised(vm: ManagedVM) -> Iterable[Statement]:

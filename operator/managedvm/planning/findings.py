@@ -58,7 +58,7 @@ class Reason(Enum):
     IN_FORCE = ("InForce", Effect.NONE, "An order is in force.")
     NOT_YET_IN_FORCE = (
         "NotYetInForce",
-        Effect.RECONCILING,
+        Effect.NONE,  # months may pass, and a pipeline that waits for Ready must not wait for them
         "The order starts later; nothing is done before.",
     )
     ORDER_ENDED = ("OrderEnded", Effect.STALLED, "The last order has ended; nothing is done any more.")

@@ -61,8 +61,9 @@ class Observed:
 
     `claims` has the claim to the VM, whoever holds it; `held` are all claims of this ManagedVM's name, and `own_claim`
     is the one that tells its identity. What is not there is None; what could not be read is Unknown. `task` is the latest
-    reconfiguration that vCenter knows of: it decides only while a request is open. `decisions` are those about open
-    requests, by the name of the request.
+    reconfiguration that vCenter knows of: it decides only while a request is open. `requests` are those of the operator
+    that are open, and those of the order slip in force. `decisions` are those about open requests, by the name of the
+    request.
     """
 
     levels: Mapping[str, ServiceLevelSpec]

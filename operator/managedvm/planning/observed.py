@@ -11,9 +11,10 @@ from enum import StrEnum
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """A read that failed, with the reason in words for a person."""
+    """A read that failed, with the reason in words for a person; `detail` is only for those who run what was read."""
 
     reason: str
+    detail: str = ""
 
 
 class PowerState(StrEnum):

@@ -38,6 +38,19 @@ class Trouble:
     message: str
 
 
+def told_to_users(state: Connecting | Trouble | Unknown) -> Unknown:
+    """Return why a vCenter cannot be seen, for the VMs in it: its accounts, Secrets and addresses are its provider's."""
+    match state:
+        case Connecting(message=message):
+            return Unknown(message)
+        case Trouble():
+            return Unknown(
+                "the operator cannot use it; its provider reads why in the conditions of the VCenter"
+            )
+        case Unknown(reason=reason):
+            return Unknown(reason)
+
+
 @dataclass(frozen=True, slots=True)
 class ManagedCluster:
     """A cluster that holds managed VMs, and the names of the levels that they have."""
@@ -82,7 +95,8 @@ def plan(vcenter: VCenter, observed: ObservedVCenter, now: datetime) -> VCenterP
         finding = fails(Aspect.CONNECTED, link.reason, link.message, Clause.AS_ORDERED)
         return VCenterPlan((), (finding,), vcenter.status)
     if isinstance(link, Unknown):
-        finding = unknown(Aspect.CONNECTED, Reason.VCENTER_UNREACHABLE, link.reason, Clause.AS_ORDERED)
+        words = f"{link.reason}: {link.detail}" if link.detail else link.reason
+        finding = unknown(Aspect.CONNECTED, Reason.VCENTER_UNREACHABLE, words, Clause.AS_ORDERED)
         return VCenterPlan((), (finding,), vcenter.status)
     known = vcenter.status.instance_uuid
     if known is not None and known != link.vcenter_uuid and vcenter.spec.maximum_mode is Mode.ENFORCE:

@@ -14,7 +14,7 @@ async def serve(
     port: int,
     *,
     alive: Callable[[], Health],
-    ready: Callable[[], bool],
+    ready: Callable[[], Health],
     metrics: Metrics,
     refresh: Callable[[], None],
 ) -> web.AppRunner:
@@ -25,13 +25,10 @@ async def serve(
     """
 
     async def healthz(_: web.Request) -> web.Response:
-        health = alive()
-        return web.Response(status=200 if health.ok else 503, text="\n".join(health.reasons) or "ok")
+        return _answered(alive())
 
     async def readyz(_: web.Request) -> web.Response:
-        return web.Response(
-            status=200 if ready() else 503, text="ok" if ready() else "the store is not complete yet"
-        )
+        return _answered(ready())
 
     async def scrape(_: web.Request) -> web.Response:
         refresh()
@@ -45,3 +42,7 @@ async def serve(
     await runner.setup()
     await web.TCPSite(runner, address, port).start()
     return runner
+
+
+def _answered(health: Health) -> web.Response:
+    return web.Response(status=200 if health.ok else 503, text="\n".join(health.reasons) or "ok")

@@ -125,10 +125,13 @@ class HttpKube:
         *,
         may_act: Callable[[], bool],
         written: Callable[[str, str], None] = lambda _kind, _method: None,
+        dated: Callable[[str | None], None] = lambda _date: None,
     ) -> None:
+        """Tell `written` of each write by kind and method, and `dated` the time by which the API server has answered."""
         self._api = api
         self._may_act = may_act
         self._written = written
+        self._dated = dated
         api.user_agent = f"managedvm-operator/{__version__}"
 
     async def close(self) -> None:
@@ -259,6 +262,7 @@ class HttpKube:
         response = await self._api.rest_client.request(
             method, url, headers=headers, body=body, _request_timeout=REQUEST_SECONDS
         )
+        self._dated(response.headers.get("Date"))
         async with asyncio.timeout(REQUEST_SECONDS):
             return response.status, await response.read()
 

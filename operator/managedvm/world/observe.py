@@ -121,7 +121,7 @@ class Observer:
         facts = _meant(sight)
         customer = self._customer(vm.spec.customer_ref.name)
         spec = self._one(VCenter, vm.spec.vm.v_center_ref.name)
-        open_requests = self._operator_requests(namespace, name)
+        requests = self._operator_requests(vm)
         return managedvm.Observed(
             levels=self._levels(),
             customer=customer,
@@ -132,12 +132,12 @@ class Observer:
             claims=self._claim_to(sight, facts),
             own_claim=own,
             cluster=link.inventory.cluster(facts.cluster) if link and facts and facts.cluster else None,
-            requests=open_requests,
-            task=await self._task(link, facts, open_requests),
+            requests=requests,
+            task=await self._task(link, facts, requests),
             missing_policies=missing_policies(self._store),
             is_ledger=is_ledger(self._store, namespace),
             held=held,
-            decisions=decisions_about_open(self._store, open_requests),
+            decisions=decisions_about_open(self._store, requests),
         )
 
     def vcenter(self, name: str) -> vcenter.ObservedVCenter:
@@ -207,7 +207,7 @@ class Observer:
         _refuse_half_a_view(link)
         state = link.connection
         if not isinstance(state, vcenter.Connection):
-            return Unknown(state.reason if isinstance(state, Unknown) else state.message)
+            return vcenter.told_to_users(state)
         sticky = sticky_identity(vm, own)
         uuid = sticky.instance_uuid if sticky else vm.spec.vm.instance_uuid
         path = vm.spec.vm.inventory_path
@@ -247,8 +247,12 @@ class Observer:
     def _held_claims(self, namespace: str, name: str) -> tuple[VMClaim, ...]:
         return tuple(VMClaim.of(body) for body in self._store.by_index("VMClaim", "owner", (namespace, name)))
 
-    def _operator_requests(self, namespace: str, name: str) -> dict[str, ChangeRequest]:
-        bodies = self._store.by_index("ChangeRequest", "vm", (namespace, name))
+    def _operator_requests(self, vm: ManagedVM) -> dict[str, ChangeRequest]:
+        """Return what is open, and what the order slip in force was made into; of the others there are ever more."""
+        place, slip = (vm.metadata.namespace, vm.metadata.name), vm.spec.change
+        bodies = list(self._store.by_index("ChangeRequest", "open", place))
+        if slip is not None:
+            bodies += self._store.by_index("ChangeRequest", "slip", (*place, slip.id))
         found = (ChangeRequest.of(body) for body in bodies)
         return {r.metadata.name: r for r in found if r.spec.origin is RecordOrigin.OPERATOR}
 

@@ -7,21 +7,33 @@ was decided is compared with, not decided again; a mark of eight bytes is all th
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from managedvm.api.managedvm import ManagedVM
 from managedvm.engine.objects import ObjectKey
 from managedvm.engine.store import Store
+from managedvm.planning.names import claim_name
 from managedvm.planning.vcenter import Connection
 from managedvm.world.observe import View
+
+OF_ONE_VM = frozenset({"ManagedVM", "VMClaim", "ChangeRequest", "RequestDecision", "WorkEntry"})
+"""Kinds whose objects are about one VM each: a pass reads those about its own, so a change of others' is none for it."""
+
+
+class Names(NamedTuple):
+    """Under what a pass looks for its VM: in which VCenter, by which UUID, at which path, under which claim."""
+
+    vcenter: str
+    instance_uuid: str
+    path: str
+    claim: str
 
 
 @dataclass(frozen=True, slots=True)
 class Sighted:
     """Which VM a pass was about, and the mark of all that it could read."""
 
-    vcenter: str
-    instance_uuid: str
-    path: str
+    names: Names
     mark: int
 
 
@@ -43,9 +55,11 @@ class Unchanged:
         """Return what a pass that begins now will be decided on, or None where no VM can be seen for certain."""
         if vm.status.vm is None:
             return None
-        names = (vm.spec.vm.v_center_ref.name, vm.status.vm.instance_uuid, vm.spec.vm.inventory_path or "")
-        mark = self._mark(key, *names)
-        return None if mark is None else Sighted(*names, mark)
+        wanted, seen = vm.spec.vm, vm.status.vm
+        claim = claim_name(seen.v_center_uuid, seen.instance_uuid)
+        names = Names(wanted.v_center_ref.name, seen.instance_uuid, wanted.inventory_path or "", claim)
+        mark = self._mark(key, names)
+        return None if mark is None else Sighted(names, mark)
 
     def note(self, key: ObjectKey, sighted: Sighted | None, until: datetime | None) -> None:
         """Note that a pass had nothing to do and nothing to say, and until when that is so unless something changes."""
@@ -59,7 +73,7 @@ class Unchanged:
             return False
         seen = settled.sighted
         is_early = settled.until is None or now < settled.until
-        if is_early and self._mark(key, seen.vcenter, seen.instance_uuid, seen.path) == seen.mark:
+        if is_early and self._mark(key, seen.names) == seen.mark:
             return True
         del self._settled[key]
         return False
@@ -68,19 +82,26 @@ class Unchanged:
         """Return when the last pass wants to look again."""
         return self._settled[key].until
 
-    def _mark(self, key: ObjectKey, vcenter: str, instance_uuid: str, path: str) -> int | None:
-        """Return a number that differs as soon as an object of the namespace or the cluster, or a fact of the VM does."""
-        link = self._view_of(vcenter)
+    def _mark(self, key: ObjectKey, names: Names) -> int | None:
+        """Return a number that differs as soon as an object that a pass may read, or a fact of the VM does."""
+        link = self._view_of(names.vcenter)
         if link is None or link.is_filling or not isinstance(link.connection, Connection):
             return None
         inventory = link.inventory
-        vm = inventory.vm_by_uuid(instance_uuid)
+        vm = inventory.vm_by_uuid(names.instance_uuid)
         if vm is None:
             return None
+        path = names.path
         at_path = inventory.vm_by_path(path) if path else None
+        store, own = self._store, (key.namespace, key.name)
         read = (
-            self._store.edition(key.namespace),
-            self._store.edition(""),
+            store.edition(key.namespace, but=OF_ONE_VM),
+            store.edition("", but=OF_ONE_VM),
+            store.version(*key),
+            store.versions("VMClaim", "owner", own),
+            store.version("VMClaim", "", names.claim),
+            # Decisions and work count while a request is open, and then nothing is noted.
+            store.versions("ChangeRequest", "vm", own),
             link.connection,
             vm,
             at_path.moref if at_path else None,

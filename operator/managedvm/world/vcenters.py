@@ -84,7 +84,7 @@ class Link:
             case Unreachable(reason=word, message=message) if word in _FOR_PEOPLE:
                 return planning.Trouble(_FOR_PEOPLE[word], message)
             case Unreachable(message=message, since=since):
-                return Unknown(f"not reachable since {since:%Y-%m-%dT%H:%M:%SZ}: {message}")
+                return Unknown(f"not reachable since {since:%Y-%m-%dT%H:%M:%SZ}", detail=message)
             case _:
                 return planning.Connecting("its inventory is being read")
 
