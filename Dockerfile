@@ -24,6 +24,6 @@ LABEL org.opencontainers.image.title="managedvm-operator" \
 ENV PATH=/opt/managedvm/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 COPY --from=build /opt/managedvm /opt/managedvm
 USER 10001:10001
-EXPOSE 8080
+EXPOSE 8080 8081
 ENTRYPOINT ["managedvm"]
 CMD ["run"]

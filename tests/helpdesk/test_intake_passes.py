@@ -151,7 +151,8 @@ async def test_without_the_policies_nothing_is_taken_in(stand):
     stand.server.write_in(ANNA, "Slow", **VM)
     await stand.poll()
     assert stand.requests() == {}
-    assert stand.said("TicketsDocumented") == ("False", "PolicyBindingMissing")
+    for condition in ("Reachable", "TicketsDocumented"):
+        assert stand.said(condition) == ("Unknown", "PolicyBindingMissing")
 
 
 async def test_a_token_that_is_refused_is_told_at_once_and_a_new_one_needs_no_restart(stand):

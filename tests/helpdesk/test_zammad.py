@@ -9,6 +9,7 @@ from pydantic import SecretStr
 from lab.zammad import Fault, Moment
 from managedvm.errors import (
     InvalidCredentialsError,
+    NoPermissionError,
     NotActiveError,
     RefusedError,
     TlsNotTrustedError,
@@ -103,7 +104,8 @@ async def test_a_replica_that_may_not_act_writes_nothing(connect, server):
 
 
 @pytest.mark.parametrize(
-    ("status", "error"), [(500, UnknownOutcomeError), (0, UnknownOutcomeError), (422, RefusedError)]
+    ("status", "error"),
+    [(500, UnknownOutcomeError), (0, UnknownOutcomeError), (422, RefusedError), (403, RefusedError)],
 )
 async def test_a_write_that_fails_may_have_had_its_effect_unless_it_was_refused(
     zammad, server, status, error
@@ -143,6 +145,13 @@ async def test_a_token_that_is_not_taken_is_for_a_person_and_never_in_the_messag
     with pytest.raises(InvalidCredentialsError) as error:
         await connect(token=SecretStr("a-wrong-token")).changed_since(LONG_AGO, 1)
     assert "a-wrong-token" not in str(error.value)
+
+
+@pytest.mark.parametrize("call", ["GET tickets/search", "GET users/me"])
+async def test_a_permission_that_is_missing_is_for_a_person(zammad, server, call):
+    server.faults.append(Fault(call, status=403, times=9))
+    with pytest.raises(NoPermissionError, match=r"ticket\.agent"):
+        await zammad.titled(OPENING.title)
 
 
 async def test_a_certificate_of_somebody_else_is_not_trusted(connect):

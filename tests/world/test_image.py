@@ -160,9 +160,10 @@ def container(image, tmp_path):
 
 @pytest.mark.parametrize("access", [as_in_a_pod, with_a_kubeconfig])
 def test_the_operator_runs_and_ends_in_its_container(image, container, lab, access):
-    (port,) = free_ports(1)
+    port, webhook = free_ports(2)
     env, files = access(lab, operator.replica(lab, 9))
     own = {"MANAGEDVM_HEALTH_PORT": str(port), "MANAGEDVM_HEALTH_ADDRESS": "127.0.0.1"}
+    own["MANAGEDVM_WEBHOOK_PORT"] = str(webhook)
 
     name = container({**env, **own}, files)
 

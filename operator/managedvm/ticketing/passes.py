@@ -11,7 +11,7 @@ from managedvm.engine.passes import Verdict
 from managedvm.engine.store import Store
 from managedvm.errors import UnknownOutcomeError
 from managedvm.planning import helpdesk
-from managedvm.planning.findings import Aspect, Finding, Reason, fails, some
+from managedvm.planning.findings import Aspect, Finding, Reason, some, unknown
 from managedvm.report import notices, reported, status_patch
 from managedvm.telling import Teller
 from managedvm.ticketing.correspondent import Correspondent
@@ -139,13 +139,11 @@ class Ticketing:
 
     def _findings(self, desk: Helpdesk, missing: tuple[str, ...], now: datetime) -> tuple[Finding, ...]:
         if missing:
-            words = f"Nothing is taken in: {some(missing)} missing. Install the policies"
-            documented = fails(Aspect.TICKETS_DOCUMENTED, Reason.POLICY_BINDING_MISSING, words)
-        else:
-            refused = [
-                f"{key.namespace}/{key.name}: {why}" for key, why in self._correspondent.refused.items()
-            ]
-            documented = helpdesk.documented(self._intake.held.values(), refused)
+            words = f"Nothing is asked and nothing taken in: {some(missing)} missing. Install the policies"
+            aspects = (Aspect.REACHABLE, Aspect.TICKETS_DOCUMENTED)
+            return tuple(unknown(aspect, Reason.POLICY_BINDING_MISSING, words) for aspect in aspects)
+        refused = [f"{key.namespace}/{key.name}: {why}" for key, why in self._correspondent.refused.items()]
+        documented = helpdesk.documented(self._intake.held.values(), refused)
         trouble = self._link.trouble
         if trouble is not None:
             return helpdesk.refused(trouble.reason, trouble.message), documented

@@ -84,10 +84,10 @@ class Zammad:
 
     async def ticket(self, ticket: int) -> Ticket | None:
         """Read a ticket, its customer and its first article."""
-        body = await self._read(f"tickets/{ticket}", expand="true")
+        body = await self._find(f"tickets/{ticket}", expand="true")
         if body is None:
             return None
-        articles = await self._read(f"ticket_articles/by_ticket/{ticket}") or ()
+        articles = await self._find(f"ticket_articles/by_ticket/{ticket}") or ()
         first: dict[str, Any] = min(articles, key=lambda one: int(one["id"]), default={})
         me = await self._user()
         own = {name: str(body[name]) for name in self._attributes if body.get(name) not in (None, "")}
@@ -123,7 +123,7 @@ class Zammad:
     async def notes(self, ticket: int) -> frozenset[str]:
         """Return the subjects of our own user's notes; nobody else's count, whatever they say."""
         me = await self._user()
-        articles = await self._read(f"ticket_articles/by_ticket/{ticket}")
+        articles = await self._find(f"ticket_articles/by_ticket/{ticket}")
         if articles is None:
             raise RefusedError(
                 f"ticket {ticket} of the helpdesk is gone, or our user may not see its group; give the user that group"
@@ -147,16 +147,11 @@ class Zammad:
     async def _user(self) -> int:
         """Return the id of the user that the token belongs to."""
         if self._me is None:
-            body = await self._read("users/me")
-            if body is None:
-                raise RefusedError(
-                    "the helpdesk does not tell who our user is; see that spec.url is that of a Zammad"
-                )
-            self._me = int(body["id"])
+            self._me = int((await self._read("users/me"))["id"])
         return self._me
 
     async def _address(self, ticket: Mapping[str, Any]) -> str:
-        customer = await self._read(f"users/{int(ticket['customer_id'])}") or {}
+        customer = await self._find(f"users/{int(ticket['customer_id'])}") or {}
         return str(customer.get("email") or customer.get("login") or f"zammad-user-{ticket['customer_id']}")[
             :254
         ]
@@ -164,19 +159,20 @@ class Zammad:
     async def _search(self, query: str, more: Mapping[str, str]) -> list[dict[str, Any]]:
         found = await self._read("tickets/search", query=query, expand="true", **more)
         if not isinstance(found, list):
-            raise UnreachableError("the helpdesk's search does not answer with a list of tickets")
+            raise RefusedError(
+                "the helpdesk's search does not answer with a list; see that spec.url is that of a Zammad"
+            )
         return found
 
-    async def _read(self, path: str, **query: str) -> Any:
-        """Return what a GET answers, None where there is no such thing or none that we may see."""
+    async def _find(self, path: str, **query: str) -> Any:
+        """Return what a GET answers, None where there is no such thing or none that our user may see."""
         status, answer = await self._send("GET", path, query, None)
-        if (
-            status in (HTTPStatus.NOT_FOUND, HTTPStatus.FORBIDDEN)
-            and path.count("/") > 0
-            and path != "users/me"
-        ):
-            return None
-        return _judged("GET", path, status, answer)
+        is_missing = status in (HTTPStatus.NOT_FOUND, HTTPStatus.FORBIDDEN)
+        return None if is_missing else _judged("GET", path, status, answer)
+
+    async def _read(self, path: str, **query: str) -> Any:
+        """Return what a GET answers that must be there."""
+        return _judged("GET", path, *await self._send("GET", path, query, None))
 
     async def _write(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         if not self._may_act():
@@ -245,29 +241,25 @@ def _judged(method: str, path: str, status: int, payload: bytes) -> Any:
         return answer
     said = str(answer.get("error") or "")[:256] if isinstance(answer, dict) else ""
     words = f"{method} {path} is answered with {status}{': ' if said else ''}{said}"
-    return _raise(method, status, words)
+    raise _error(method, status, words)
 
 
-def _raise(method: str, status: int, words: str) -> Any:
-    error: ManagedVMError
+def _error(method: str, status: int, words: str) -> ManagedVMError:
     match status:
         case 401:
-            error = InvalidCredentialsError(f"the helpdesk does not take the token of the Secret: {words}")
-        case 403:
-            error = NoPermissionError(
+            return InvalidCredentialsError(f"the helpdesk does not take the token of the Secret: {words}")
+        case 403 if method == "GET":
+            return NoPermissionError(
                 f"the user of the token lacks a permission; it needs ticket.agent and the groups of the tickets: {words}"
             )
-        case 429:
-            error = UnreachableError(words)
-        case 404 | 422 | 400:
-            error = RefusedError(words)
+        case 400 | 403 | 404 | 422:
+            return RefusedError(words)  # of this one ticket, as one in a group that our user may only read
         case 409:
-            error = StaleError(words)
-        case _ if method == "GET":
-            error = UnreachableError(words)
+            return StaleError(words)
+        case _ if method == "GET" or status == HTTPStatus.TOO_MANY_REQUESTS:
+            return UnreachableError(words)
         case _:
-            error = UnknownOutcomeError(words)
-    raise error
+            return UnknownOutcomeError(words)
 
 
 def _subjects(articles: Iterable[Mapping[str, Any]], user: int) -> frozenset[str]:
