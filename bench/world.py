@@ -134,7 +134,7 @@ def _declare(world: Lab) -> None:
                 "customerNumber": "K-1000",
                 "displayName": "Bench GmbH",
                 "namespaces": names,
-                "priceListRef": {"name": "standard"},
+                "priceLists": [{"name": "standard", "from": "2026-01-01T00:00:00Z"}],
             },
         }
     )

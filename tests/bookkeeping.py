@@ -10,13 +10,14 @@ from typing import Any
 
 from managedvm.api.base import format_duration
 from managedvm.api.changerequest import ChangeRequest
-from managedvm.api.customer import Customer
+from managedvm.api.customer import Customer, CustomerStatus
 from managedvm.api.pricelist import PriceList
-from managedvm.api.statement import Statement
+from managedvm.api.requestdecision import RequestDecision
+from managedvm.api.statement import Statement, Totals
 from managedvm.api.workentry import WorkEntry
 from managedvm.planning.ledger import key_of
 from managedvm.planning.money import format_minor
-from managedvm.planning.statement import Books, next_page, period
+from managedvm.planning.statement import Books, next_page, period, reference_to
 from managedvm.planning.verification import Ledger
 from tests.factories import at
 
@@ -44,7 +45,7 @@ def customer(*namespaces: str, **status: Any) -> Customer:
         },
         "vatID": "DE123456789",
         "namespaces": list(namespaces or ("kunde-a",)),
-        "priceListRef": {"name": "standard"},
+        "priceLists": [{"name": "standard", "from": "2026-01-01T00:00:00Z"}],
     }
     meta = {"name": "kunde-a", "resourceVersion": "1"}
     return Customer.of({"metadata": meta, "spec": spec, "status": status})
@@ -52,8 +53,10 @@ def customer(*namespaces: str, **status: Any) -> Customer:
 
 def prices(**spec: Any) -> PriceList:
     rate = {"from": "2026-01-01T00:00:00Z", "hourly": "120.00", "increment": "15m", "minimum": "15m"}
-    fields = {"currency": "EUR", "vatPercent": "19", "automatedWork": "Increment", "timeZone": BERLIN}
-    return PriceList.of({"metadata": {"name": "standard"}, "spec": {**fields, "rates": [rate], **spec}})
+    vat = {"from": "2007-01-01T00:00:00Z", "percent": "19"}
+    fields = {"currency": "EUR", "vat": [vat], "automatedWork": "Increment", "timeZone": BERLIN}
+    meta = {"name": spec.pop("name", "standard")}
+    return PriceList.of({"metadata": meta, "spec": {**fields, "rates": [rate], **spec}})
 
 
 def request(name: str = "chg-1", *, asked: str = "2026-10-05T08:00", **spec: Any) -> ChangeRequest:
@@ -78,6 +81,27 @@ def request(name: str = "chg-1", *, asked: str = "2026-10-05T08:00", **spec: Any
     authority = {"decidedAt": at(asked), "mayProceed": True, "entry": entry, "explanation": "He is listed."}
     status = {"state": "Done", "assessment": assessed, "authority": authority}
     return ChangeRequest.of({"metadata": meta, "spec": fields, "status": fields.pop("status", status)})
+
+
+def released(name: str, asked: str) -> tuple[ChangeRequest, RequestDecision]:
+    """Return a request that was held, and the decision that released it."""
+    held = {"decidedAt": at(asked), "mayProceed": False, "explanation": "She is not listed."}
+    release = {
+        "releasedAt": at(asked),
+        "releasedBy": "a.beispiel@kunde-a.example",
+        "explanation": "Confirmed.",
+    }
+    release |= {"decisionRef": {"name": f"{name}-release"}}
+    status = request(asked=asked).status.to_json() | {
+        "state": "Released",
+        "authority": held,
+        "release": release,
+    }
+    meta = {"namespace": "kunde-a", "name": f"{name}-release", "creationTimestamp": at(asked)}
+    spec = {"changeRequestRef": {"name": name}, "decision": "Release", "decidedAs": "Requester"}
+    spec |= {"decidedBy": "a.beispiel@kunde-a.example", "reason": "Yes, please."}
+    decision = RequestDecision.of({"metadata": meta, "spec": spec})
+    return request(name, asked=asked, requestedBy="c@x", status=status), decision
 
 
 def charge(begin: datetime, end: datetime, hourly: int = RATE, sign: int = 1, **more: Any) -> dict[str, Any]:
@@ -149,7 +173,7 @@ def books(*records: WorkEntry | ChangeRequest, pages: Iterable[Statement] = (), 
     asked = [record for record in records if isinstance(record, ChangeRequest)] or [request()]
     entries = tuple(record for record in records if isinstance(record, WorkEntry))
     found = {(r.metadata.namespace, r.metadata.name): r for r in asked}
-    parts = {"customer": customer(), "prices": prices(), **parts}
+    parts = {"customer": customer(), "prices": {"standard": prices()}, **parts}
     return Books(pages=tuple(pages), requests=found, work=entries, **parts)
 
 
@@ -169,10 +193,20 @@ def close(known: Books, month: str) -> Books:
     return known
 
 
+def totals(known: Books, month: str = "2026-10") -> Totals:
+    """Return what a closed month comes to."""
+    return next(page.spec.totals for page in known.chain if page.spec.month == month and page.spec.totals)
+
+
 def ledger(known: Books) -> Ledger:
     """Return what `verify` looks at."""
     records = (*known.requests.values(), *known.work, *known.decisions)
-    return Ledger(known.pages, {key_of(record): record for record in records})
+    return Ledger(known.pages, {key_of(record): record for record in records}, prices=known.prices)
+
+
+def settled(until: str, last: Statement | None = None) -> CustomerStatus:
+    """Return what the Customer says once months are closed until the end of one, and by which page last."""
+    return CustomerStatus(closed_until=end_of(until), last_statement=reference_to(last) if last else None)
 
 
 def end_of(month: str) -> datetime:

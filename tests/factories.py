@@ -27,7 +27,7 @@ from managedvm.api.workentry import WorkEntry
 from managedvm.planning.availability import promised
 from managedvm.planning.identity import Sight
 from managedvm.planning.managedvm import Observed
-from managedvm.planning.money import PriceBook, Rate
+from managedvm.planning.money import PriceBook, Prices, Rate
 from managedvm.planning.names import change_request_name, claim_name
 from managedvm.planning.observed import (
     RECONFIGURE,
@@ -214,12 +214,17 @@ def price_book(*rates: Rate, automated_work: AutomatedWork = AutomatedWork.INCRE
     return PriceBook("standard", "EUR", rates or (rate(),), automated_work)
 
 
+def agreed(book: PriceBook | None) -> Prices:
+    """Return the prices of a customer that has had one book since ever; None stands for a list that is gone."""
+    return Prices(((at("2000-01-01T00:00"), book),))
+
+
 def customer(namespaces: Iterable[str] = ("kunde-a",), **spec: Any) -> CustomerSpec:
     fields = {
         "customerNumber": "K-1",
         "displayName": "Kunde A GmbH",
         "namespaces": list(namespaces),
-        "priceListRef": {"name": "standard"},
+        "priceLists": [{"name": "standard", "from": "2026-01-01T00:00:00Z"}],
     }
     return Customer.of({"metadata": {"name": "kunde-a"}, "spec": {**fields, **spec}}).spec
 
@@ -373,11 +378,12 @@ def observed(facts: VirtualMachine | Unknown | None = None, **read: Any) -> Obse
     sight = found if isinstance(found, Unknown) else Sight(VCENTER_UUID, by_uuid=found, at_path=found)
     held = claim() if isinstance(found, Unknown) else claim(found.instance_uuid)
     requests = {request.metadata.name: request for request in read.pop("requests", ())}
+    prices = read.pop("prices", price_book())
     fields: dict[str, Any] = {
         "levels": service_levels(),
         "customer": customer(),
         "requesters": (requester(),),
-        "prices": price_book(),
+        "prices": prices if isinstance(prices, Prices) else agreed(prices),
         "vcenter": vcenter_spec(),
         "sight": sight,
         "claims": {held.metadata.name: held},

@@ -1,189 +1,59 @@
 """What somebody could do to a ledger, each with what `verify` must say of it and where."""
 
 from dataclasses import replace
+from datetime import timedelta
 
+from managedvm.api.base import LocalReference
 from managedvm.api.changerequest import Billing
-from managedvm.api.statement import Previous, SealedRecord, Statement
-from managedvm.planning.ledger import RecordKey, digest, hash_of, sealed
-from managedvm.planning.statement import summed
+from managedvm.api.customer import StatementReference
 from managedvm.planning.verification import Fault
-from tests.bookkeeping import end_of, work
+from tests.bookkeeping import end_of
 from tests.factories import at
-
-OCTOBER, NOVEMBER, DECEMBER = "kunde-a-2026-10", "kunde-a-2026-11", "kunde-a-2026-12"
-PAGE_2 = f"{OCTOBER}-p2"
-
-
-def page(of, name):
-    return next(page for page in of.pages if page.metadata.name == name)
-
-
-def put(of, *changed):
-    """Return the ledger with pages in the place of those of the same name."""
-    names = {page.metadata.name: page for page in changed}
-    return replace(of, pages=tuple(names.get(page.metadata.name, page) for page in of.pages))
-
-
-def said(of, name, **spec):
-    """Return a page that says something else; its hash stays as it was."""
-    before = page(of, name)
-    return before.model_copy(update={"spec": before.spec.model_copy(update=spec)})
-
-
-def rehashed(changed):
-    """Return a page with the hash that fits what it says now."""
-    return changed.model_copy(update={"spec": changed.spec.model_copy(update={"hash": hash_of(changed)})})
-
-
-def line(of, name, at=0, **values):
-    """Return the page with one line changed."""
-    lines = list(page(of, name).spec.lines)
-    lines[at] = lines[at].model_copy(update=values)
-    return said(of, name, lines=tuple(lines))
-
-
-def resummed(changed):
-    """Return a page whose totals fit its lines again."""
-    stated = changed.spec.totals
-    sums = summed(changed.spec.lines, stated.vat_percent, stated.currency)
-    return changed.model_copy(update={"spec": changed.spec.model_copy(update={"totals": sums})})
-
-
-def record(of, key, **spec):
-    """Return the ledger with a record that says something else."""
-    before = of.records[key]
-    return replace(
-        of,
-        records={
-            **of.records,
-            key: before.model_copy(update={"spec": before.spec.model_copy(update=spec)}),
-        },
-    )
-
-
-def status(of, key, **values):
-    before = of.records[key]
-    after = before.model_copy(update={"status": before.status.model_copy(update=values)})
-    return replace(of, records={**of.records, key: after})
-
-
-def without(of, *names):
-    return replace(of, pages=tuple(page for page in of.pages if page.metadata.name not in names))
-
-
-def missing(of, *keys):
-    return replace(of, records={key: value for key, value in of.records.items() if key not in keys})
-
-
-def rechained(of):
-    """Return the ledger with all hashes made anew: what somebody could do who may write everything here."""
-    before, pages = None, []
-    for one in sorted(of.pages, key=lambda page: (page.spec.month, page.spec.page)):
-        link = Previous(name=before.metadata.name, hash=before.spec.hash) if before else None
-        before = rehashed(one.model_copy(update={"spec": one.spec.model_copy(update={"previous": link})}))
-        pages.append(before)
-    return replace(of, pages=tuple(pages))
-
-
-WORK = RecordKey("WorkEntry", "kunde-a", "work-nov")
-ASKED = RecordKey("ChangeRequest", "kunde-a", "chg-2")
-QUIET = RecordKey("ChangeRequest", "kunde-a", "quiet")
-
-
-def charged(of, **values):
-    return of.records[WORK].charge.model_copy(update=values)
-
-
-def forged(of, name, **values):
-    """Return the ledger with a line changed, the sums and this page's hash made to fit."""
-    return put(of, rehashed(resummed(line(of, name, **values))))
-
-
-def swapped(of):
-    november, december = page(of, NOVEMBER), page(of, DECEMBER)
-    return put(
-        of,
-        november.model_copy(update={"spec": december.spec}),
-        december.model_copy(update={"spec": november.spec}),
-    )
-
-
-def renamed_swap(of):
-    """Two months whose content, name included, changed places: each claims to be the other month."""
-    november = said(of, NOVEMBER, month="2026-12", previous=page(of, DECEMBER).spec.previous)
-    december = said(of, DECEMBER, month="2026-11", previous=page(of, NOVEMBER).spec.previous)
-    first = november.model_copy(update={"metadata": december.metadata})
-    second = december.model_copy(update={"metadata": november.metadata})
-    return replace(
-        without(of, NOVEMBER, DECEMBER), pages=(*without(of, NOVEMBER, DECEMBER).pages, first, second)
-    )
-
-
-def inserted_statement(of):
-    empty = page(of, DECEMBER)
-    spec = empty.spec.model_copy(
-        update={
-            "month": "2027-01",
-            "until": end_of("2027-01"),
-            "lines": (),
-            "records": (),
-            "previous": Previous(name=DECEMBER, hash=empty.spec.hash),
-        }
-    )
-    meta = empty.metadata.model_copy(update={"name": "kunde-a-2027-01"})
-    return replace(of, pages=(*of.pages, rehashed(resummed(Statement(metadata=meta, spec=spec)))))
-
-
-def inserted_line(of):
-    november = page(of, NOVEMBER)
-    extra = november.spec.lines[0].model_copy(update={"number": 3})
-    return put(of, rehashed(resummed(said(of, NOVEMBER, lines=(*november.spec.lines, extra)))))
-
-
-def inserted_work(of):
-    """A made-up entry with a line, a digest, sums and hashes that all fit."""
-    extra = work("made-up", "2026-11-03T09:00", on="chg-2", recorded="2026-12-20T00:00")
-    november = page(of, NOVEMBER)
-    new = november.spec.lines[0].model_copy(update={"work_entry_ref": extra.spec.change_request_ref})
-    new = new.model_copy(update={"number": 2})
-    lines = (*november.spec.lines, new)
-    records = tuple(
-        sorted((*november.spec.records, sealed(extra)), key=lambda r: (r.kind, r.namespace, r.name))
-    )
-    return put(of, rehashed(resummed(said(of, NOVEMBER, lines=lines, records=records))))
-
-
-def smuggled_work(of):
-    """Work that came past the policies into a month that is closed."""
-    late = work("late", "2026-11-10T09:00", recorded="2026-12-20T00:00")
-    return replace(of, records={**of.records, RecordKey("WorkEntry", "kunde-a", "late"): late})
-
-
-def hidden_work(of):
-    """Work that was there and that whoever closed the month left out."""
-    hidden = work("hidden", "2026-11-10T09:00", recorded="2026-11-11T00:00")
-    return replace(of, records={**of.records, RecordKey("WorkEntry", "kunde-a", "hidden"): hidden})
-
-
-def billed_again(of):
-    """The same work in two months, with all hashes made to fit."""
-    november, december = page(of, NOVEMBER), page(of, DECEMBER)
-    lines = (november.spec.lines[0], december.spec.lines[0].model_copy(update={"number": 2}))
-    records = sorted(
-        {*december.spec.records, *(r for r in november.spec.records if r.name == "work-nov")},
-        key=lambda r: (r.kind, r.namespace, r.name),
-    )
-    return rechained(put(of, resummed(said(of, DECEMBER, lines=lines, records=tuple(records)))))
-
-
-def new_digest(of, key, name):
-    """Return the ledger with the digest of a record made to fit what it says, and all hashes after it."""
-    records = tuple(
-        SealedRecord(**{**r.model_dump(), "digest": digest(of.records[key])}) if r.name == key.name else r
-        for r in page(of, name).spec.records
-    )
-    return rechained(put(of, said(of, name, records=records)))
-
+from tests.forgery import (
+    ASKED,
+    BACK,
+    DECEMBER,
+    HELD,
+    MOVED,
+    NOVEMBER,
+    OCTOBER,
+    PAGE_2,
+    QUIET,
+    RELEASE,
+    WORK,
+    accepted,
+    billed_again,
+    charged,
+    created,
+    forged,
+    hidden_work,
+    in_another_currency,
+    inserted_line,
+    inserted_statement,
+    inserted_work,
+    left_out,
+    line,
+    missing,
+    new_digest,
+    page,
+    put,
+    rechained,
+    record,
+    rehashed,
+    release,
+    renamed_swap,
+    resummed,
+    said,
+    smuggled_work,
+    stamped,
+    status,
+    swapped,
+    swapped_lines,
+    swapped_pages,
+    taxed,
+    without,
+    written_by,
+)
 
 TAMPERINGS = {
     # A record is edited.
@@ -208,10 +78,78 @@ TAMPERINGS = {
     "what was ordered": (lambda of: record(of, ASKED, description="Nothing."), Fault.EDITED, "chg-2"),
     "what was assessed": (lambda of: status(of, ASKED, assessment=None), Fault.EDITED, "chg-2"),
     "by whose authority": (lambda of: status(of, ASKED, authority=None), Fault.EDITED, "chg-2"),
+    "who released": (lambda of: release(of, released_by="z@x"), Fault.EDITED, "by-phone"),
+    "by which decision it was released": (
+        lambda of: release(of, decision_ref=LocalReference(name="other")),
+        Fault.EDITED,
+        "by-phone",
+    ),
+    "that it was released": (lambda of: status(of, HELD, release=None), Fault.EDITED, "by-phone"),
+    "that a request was held and released": (
+        lambda of: status(of, ASKED, release=of.records[HELD].status.release),
+        Fault.EDITED,
+        "chg-2",
+    ),
+    "who decided": (lambda of: record(of, RELEASE, decided_by="z@x"), Fault.EDITED, "by-phone-release"),
+    "why it was accepted": (lambda of: accepted(of, message="Trust me."), Fault.EDITED, "work-nov"),
+    "that it was not accepted": (lambda of: accepted(of, status="False"), Fault.EDITED, "work-nov"),
+    "that nobody accepted it": (lambda of: status(of, WORK, conditions=()), Fault.EDITED, "work-nov"),
+    "when the work ended": (
+        lambda of: record(of, WORK, end=at("2026-11-03T11:00")),
+        Fault.EDITED,
+        "work-nov",
+    ),
+    "the currency of the work": (
+        lambda of: status(of, WORK, charge=charged(of, currency="CHF")),
+        Fault.EDITED,
+        "work-nov",
+    ),
+    "the price list of the work": (
+        lambda of: status(of, WORK, charge=charged(of, price_list_ref=LocalReference(name="dear"))),
+        Fault.EDITED,
+        "work-nov",
+    ),
+    "the request of the work": (
+        lambda of: record(of, WORK, change_request_ref=LocalReference(name="quiet")),
+        Fault.EDITED,
+        "work-nov",
+    ),
+    "what a counter-entry takes back": (
+        lambda of: record(of, BACK, reverses=LocalReference(name="free")),
+        Fault.EDITED,
+        "reversal-of-work-nov",
+    ),
+    "when the work was recorded": (
+        lambda of: created(of, WORK, "2026-11-20T00:00"),
+        Fault.EDITED,
+        "work-nov",
+    ),
+    "when a request without work was written": (
+        lambda of: created(of, QUIET, "2026-11-01T00:00"),
+        Fault.EDITED,
+        "quiet",
+    ),
+    "when it was decided": (
+        lambda of: created(of, RELEASE, "2026-11-01T00:00"),
+        Fault.EDITED,
+        "by-phone-release",
+    ),
+    "who wrote it down": (lambda of: stamped(of, QUIET, "z@x"), Fault.EDITED, "quiet"),
     "a request without work": (lambda of: record(of, QUIET, ticket="1"), Fault.EDITED, "quiet"),
     # A record is deleted or comes from outside.
     "work deleted": (lambda of: missing(of, WORK), Fault.DELETED, "work-nov"),
     "request deleted": (lambda of: missing(of, QUIET), Fault.DELETED, "quiet"),
+    "decision deleted": (lambda of: missing(of, RELEASE), Fault.DELETED, "by-phone-release"),
+    "work moved to another customer's namespace": (
+        lambda of: replace(missing(of, WORK), records={**missing(of, WORK).records, MOVED: of.records[WORK]}),
+        Fault.DELETED,
+        "work-nov",
+    ),
+    "work billed by another customer's statement": (
+        lambda of: replace(of, others=(written_by(of, NOVEMBER, "kunde-b"),)),
+        Fault.BILLED_TWICE,
+        "work-nov",
+    ),
     "work smuggled into a closed month": (smuggled_work, Fault.INSERTED, "late"),
     "work left out": (hidden_work, Fault.LEFT_OUT, "hidden"),
     # A line is edited.
@@ -228,6 +166,24 @@ TAMPERINGS = {
         Fault.EDITED,
         "line 1",
     ),
+    "minutes, sums and hash": (
+        lambda of: forged(of, DECEMBER, counted=timedelta(minutes=-5)),
+        Fault.EDITED,
+        "line 1",
+    ),
+    "clause of a line, sums and hash": (
+        lambda of: forged(of, DECEMBER, clause="6.1"),
+        Fault.EDITED,
+        "line 1",
+    ),
+    "tax of a line, sums and all hashes": (lambda of: taxed(of, "7"), Fault.EDITED, "line 1"),
+    "number of a line": (
+        lambda of: put(of, rehashed(line(of, DECEMBER, number=7))),
+        Fault.REORDERED,
+        DECEMBER,
+    ),
+    "two lines swapped with their numbers and all hashes": (swapped_lines, Fault.REORDERED, NOVEMBER),
+    "work left out with its line and all hashes": (left_out, Fault.LEFT_OUT, "work-nov"),
     "line deleted": (
         lambda of: put(of, rehashed(resummed(said(of, DECEMBER, lines=())))),
         Fault.DELETED,
@@ -281,11 +237,31 @@ TAMPERINGS = {
             said(
                 of,
                 NOVEMBER,
-                totals=page(of, NOVEMBER).spec.totals.model_copy(update={"vat_percent": "7"}),
+                totals=page(of, NOVEMBER).spec.totals.model_copy(update={"taxes": ()}),
             ),
         ),
         Fault.EDITED,
         NOVEMBER,
+    ),
+    "currency": (in_another_currency, Fault.EDITED, "priced in EUR"),
+    "end of the month": (
+        lambda of: put(of, rehashed(said(of, DECEMBER, until=end_of("2026-11")))),
+        Fault.EDITED,
+        DECEMBER,
+    ),
+    "recipient and hash of the last month": (
+        lambda of: put(
+            of,
+            rehashed(
+                said(
+                    of,
+                    DECEMBER,
+                    recipient=page(of, DECEMBER).spec.recipient.model_copy(update={"vat_id": None}),
+                )
+            ),
+        ),
+        Fault.EDITED,
+        DECEMBER,
     ),
     "recipient": (
         lambda of: put(
@@ -306,7 +282,9 @@ TAMPERINGS = {
         DECEMBER,
     ),
     "hash of the one before": (
-        lambda of: put(of, rehashed(said(of, DECEMBER, previous=Previous(name=NOVEMBER, hash="1" * 64)))),
+        lambda of: put(
+            of, rehashed(said(of, DECEMBER, previous=StatementReference(name=NOVEMBER, hash="1" * 64)))
+        ),
         Fault.BROKEN_CHAIN,
         DECEMBER,
     ),
@@ -323,6 +301,22 @@ TAMPERINGS = {
     # Whole pages.
     "first page deleted": (lambda of: without(of, OCTOBER), Fault.DELETED, OCTOBER),
     "second page deleted": (lambda of: without(of, PAGE_2), Fault.DELETED, NOVEMBER),
+    "pages of a month swapped": (swapped_pages, Fault.REORDERED, OCTOBER),
+    "number of a page": (
+        lambda of: put(of, rehashed(said(of, PAGE_2, page=3))),
+        Fault.REORDERED,
+        PAGE_2,
+    ),
+    "all but the last month deleted, which says that it is the first": (
+        lambda of: rechained(without(of, OCTOBER, PAGE_2, NOVEMBER)),
+        Fault.EDITED,
+        DECEMBER,
+    ),
+    "last month replaced by an empty one": (
+        lambda of: rechained(put(of, resummed(said(of, DECEMBER, lines=(), records=(), pending=())))),
+        Fault.LEFT_OUT,
+        "reversal-of-work-nov",
+    ),
     "middle month deleted": (lambda of: without(of, NOVEMBER), Fault.DELETED, DECEMBER),
     "last month deleted": (lambda of: without(of, DECEMBER), Fault.DELETED, NOVEMBER),
     "all deleted": (lambda of: replace(of, pages=()), Fault.DELETED, "statements"),

@@ -76,11 +76,13 @@ PROMISES = {
         "test_work_is_billed_by_the_rate_that_is_valid_when_it_is_done",
         "test_cpus_memory_and_a_disk_grow_while_the_vm_runs_and_each_is_billed_once",
         "test_without_a_price_the_order_is_documented_and_the_work_waits",
+        "test_a_rate_does_not_begin_in_the_past",
+        "test_a_customer_gets_another_price_list_from_now_on",
     ),
     "effort is billed by the time actually spent": (
         "test_work_is_priced_by_the_quarter_of_an_hour_that_was_begun",
         "test_work_at_night_has_the_surcharge_of_the_night",
-        "test_a_later_price_changes_nothing_that_was_accepted",
+        "test_another_price_list_prices_what_begins_under_it_and_nothing_before",
         "TestOneThingAtATime",
         "TestNobodyOrdered",
         "test_work_is_recorded_listed_taken_back_and_recorded_anew",
@@ -90,6 +92,8 @@ PROMISES = {
         "test_a_closed_month_takes_no_more_work_and_the_next_one_does",
         "test_a_close_that_died_at_any_write_is_finished_by_the_next",
         "test_who_prunes_without_an_archive_is_found_out",
+        "test_a_chain_that_was_pruned_whole_is_not_begun_anew",
+        "test_a_namespace_that_became_another_customers_is_not_billed_again",
     ),
     "disturbing work only in maintenance windows": (
         "test_a_change_that_needs_a_power_cycle_waits_for_its_window_and_says_when",

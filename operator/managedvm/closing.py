@@ -3,20 +3,29 @@
 Nothing is kept between the steps, so a close that ends anywhere is taken up by the next one, whoever runs it.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
 from managedvm.api.base import API_VERSION, Resource
 from managedvm.api.changerequest import ChangeRequest
-from managedvm.api.customer import Customer
+from managedvm.api.customer import Customer, CustomerStatus
 from managedvm.api.pricelist import PriceList
 from managedvm.api.requestdecision import RequestDecision
-from managedvm.api.statement import Statement
+from managedvm.api.statement import COVERS, Statement
 from managedvm.api.workentry import WorkEntry
 from managedvm.errors import StaleError
 from managedvm.planning.ledger import RecordKey, key_of
-from managedvm.planning.statement import Books, CannotCloseError, is_complete, next_page, period, refuse
+from managedvm.planning.statement import (
+    Books,
+    CannotCloseError,
+    is_complete,
+    next_page,
+    reference_to,
+    refuse,
+    sealed_by,
+)
 from managedvm.planning.verification import Ledger, broken
 from managedvm.planning.wallclock import shown
 from managedvm.world.kube import AlreadyExistsError
@@ -36,8 +45,8 @@ class Kube(Protocol):
     async def get(self, kind: str, namespace: str, name: str) -> Object:
         """Read one object."""
 
-    async def list(self, kind: str, namespace: str, field: str = "") -> list[Object]:
-        """List a namespace, or all of them where it is empty."""
+    async def list(self, kind: str, namespace: str, field: str = "", label: str = "") -> list[Object]:
+        """List a namespace, or all of them where it is empty; only what has a value in a field, or a label."""
 
     async def create(self, body: Object) -> Object:
         """Create an object."""
@@ -61,7 +70,7 @@ async def close(
 ) -> Closed:
     """Close a month of a customer, or finish closing it; a closed one is returned as it is.
 
-    `archived` are pages that were pruned from the cluster.
+    `archived` are pages that were pruned from the cluster, of this customer and of others.
 
     Raises:
         CannotCloseError: the month is not over, not the next one, or something is missing; nothing more was written.
@@ -72,19 +81,18 @@ async def close(
     while True:
         books = await read_books(kube, name, archived)
         page = next_page(books, month)
-        if page is None:
-            return Closed(tuple(p for p in books.chain if p.spec.month == month), written)
         try:
+            if page is None:
+                await _note_the_last(kube, books)
+                return Closed(tuple(p for p in books.chain if p.spec.month == month), written)
             await kube.create({"apiVersion": API_VERSION, "kind": Statement.KIND.kind, **page.to_json()})
-        except AlreadyExistsError:
+            written += 1
+        except (AlreadyExistsError, StaleError):
             # Somebody else closes this month too; the next look shows what was written.
             unlucky += 1
             if unlucky == _ATTEMPTS:
-                raise StaleError(
-                    f"{page.metadata.name} is written by somebody else again and again"
-                ) from None
-        else:
-            written += 1
+                words = f"{month} of {name} is written by somebody else again and again"
+                raise StaleError(words) from None
 
 
 async def read_books(kube: Kube, name: str, archived: tuple[Statement, ...] = ()) -> Books:
@@ -94,19 +102,22 @@ async def read_books(kube: Kube, name: str, archived: tuple[Statement, ...] = ()
         CannotCloseError: one of its namespaces is another customer's too.
     """
     customer = Customer.of(await kube.get("Customer", "", name))
-    prices = PriceList.of(await kube.get("PriceList", "", customer.spec.price_list_ref.name))
     await _only_this_customers(kube, customer)
-    pages = {page.metadata.name: page for page in (*archived, *await read_pages(kube, name))}
+    own = (page for page in archived if page.spec.customer_ref.name == name)
+    pages = {page.metadata.name: page for page in (*own, *await read_pages(kube, name))}
+    others = [page for page in archived if page.spec.customer_ref.name != name]
+    others += await read_others(kube, name, customer.spec.namespaces)
     records = (await read_records(kube, customer.spec.namespaces)).values()
     return Books(
         customer=customer,
-        prices=prices,
+        prices=await read_prices(kube),
         pages=tuple(pages.values()),
         requests={
             (r.metadata.namespace, r.metadata.name): r for r in records if isinstance(r, ChangeRequest)
         },
         work=tuple(record for record in records if isinstance(record, WorkEntry)),
         decisions=tuple(record for record in records if isinstance(record, RequestDecision)),
+        elsewhere=sealed_by(others),
     )
 
 
@@ -116,15 +127,40 @@ async def read_pages(kube: Kube, name: str) -> tuple[Statement, ...]:
     return tuple(Statement.of(body) for body in bodies)
 
 
-async def read_ledger(kube: Kube, name: str) -> tuple[Ledger, datetime | None]:
-    """Return pages and records of a customer as they are in the cluster, and until when its months are closed."""
+async def read_others(kube: Kube, name: str, namespaces: Iterable[str]) -> tuple[Statement, ...]:
+    """Return the pages of other customers that cover records of these namespaces."""
+    found: dict[str, Statement] = {}
+    for namespace in namespaces:
+        for body in await kube.list(Statement.KIND.kind, "", label=f"{COVERS}{namespace}"):
+            page = Statement.of(body)
+            if page.spec.customer_ref.name != name:
+                found[page.key] = page
+    return tuple(found.values())
+
+
+async def read_prices(kube: Kube) -> dict[str, PriceList]:
+    """Return all price lists by name."""
+    return {prices.metadata.name: prices for prices in map(PriceList.of, await kube.list("PriceList", ""))}
+
+
+async def read_ledger(kube: Kube, name: str) -> tuple[Ledger, CustomerStatus | None]:
+    """Return pages and records of a customer as they are in the cluster, and how far its Customer says it is settled.
+
+    None where the Customer is gone.
+    """
     pages = await read_pages(kube, name)
     found = [Customer.of(body) for body in await kube.list("Customer", "", field=f"metadata.name={name}")]
-    namespaces = {record.namespace for page in pages for record in page.spec.records}
-    namespaces.update(namespace for customer in found for namespace in customer.spec.namespaces)
-    records = await read_records(kube, tuple(sorted(namespaces)))
-    closed_until = found[0].status.closed_until if found else None
-    return Ledger(pages, records), closed_until
+    own = {namespace for customer in found for namespace in customer.spec.namespaces}
+    namespaces = own | {record.namespace for page in pages for record in page.spec.records}
+    records, sealed = await read_records(kube, tuple(sorted(namespaces))), sealed_by(pages)
+    ledger = Ledger(
+        pages=pages,
+        # Of a namespace that was moved, only what was billed before is this customer's.
+        records={key: record for key, record in records.items() if key.namespace in own or key in sealed},
+        others=await read_others(kube, name, sorted(namespaces)),
+        prices=await read_prices(kube),
+    )
+    return ledger, found[0].status if found else None
 
 
 async def read_month(kube: Kube, pages: tuple[Statement, ...]) -> list[Object]:
@@ -168,11 +204,22 @@ async def _stop_intake(
             f"the statements before are not whole: {problem.where}: {problem.text}; give the archive that holds what is "
             "missing, or verify"
         )
-    until = period(month, books.prices.spec.time_zone).until
+    until = books.period_of(month).until
     before = books.customer.status.closed_until
     if before is None or before < until:
         version = books.customer.metadata.resource_version
         await kube.patch_status("Customer", "", name, {"closedUntil": shown(until)}, version)
+
+
+async def _note_the_last(kube: Kube, books: Books) -> None:
+    """Let the Customer say which page was written last: without that nobody could tell that all of them are gone."""
+    last, known = books.chain[-1], books.customer.status.last_statement
+    if last.spec.pages is None or (known is not None and known not in map(reference_to, books.chain[:-1])):
+        return
+    name, until = books.customer.metadata.name, last.spec.until
+    closed_until = max(until, books.customer.status.closed_until or until)
+    status = {"closedUntil": shown(closed_until), "lastStatement": reference_to(last).to_json()}
+    await kube.patch_status("Customer", "", name, status, books.customer.metadata.resource_version)
 
 
 async def _only_this_customers(kube: Kube, customer: Customer) -> None:
@@ -183,5 +230,6 @@ async def _only_this_customers(kube: Kube, customer: Customer) -> None:
         if other.metadata.name != customer.metadata.name and shared:
             raise CannotCloseError(
                 f"namespace {min(shared)} is on the lists of {customer.metadata.name} and {other.metadata.name}, so "
-                "nobody can say whose bill its work belongs to (clause 1); take it off one of them"
+                "nobody can say whose bill its work belongs to (clause 1); take it off one of them, with an identity that "
+                "holds the verb prune"
             )

@@ -65,7 +65,7 @@ class Attempt:
             case "CustomerContacts":
                 body = bodies.contacts(here, bodies.requester("a@x"), bodies.requester("b@x"))
             case "Customer":
-                body = bodies.customer(f"{name}-{here}", "nowhere")
+                body = bodies.customer(f"{name}-{here}", f"{name}-{here}")
             case "ServiceLevel" | "PriceList" | "VCenter" | "Helpdesk":
                 body = CATALOGUE[kind](name)
             case _:
@@ -136,7 +136,9 @@ SPEC: dict[str, Object] = {
     "CustomerContacts": {"requesters": [bodies.requester(email) for email in ("a@x", "b@x", "c@x")]},
     "Customer": {"displayName": "Kunde AG"},
     "ServiceLevel": {"displayName": "Other"},
-    "PriceList": {"vatPercent": "7"},
+    "PriceList": {
+        "vat": [*bodies.price_list("p")["spec"]["vat"], {"from": "2099-01-01T00:00:00Z", "percent": "7"}]
+    },
     "VCenter": {"budget": {"concurrentTasks": 3}},
     "Helpdesk": {"pollInterval": "5m"},
 }
@@ -188,6 +190,21 @@ def _close(until: str, before: str = "") -> Act:
     return close
 
 
+def _take_away(attempt: Attempt, kind: str) -> Answer:
+    kept = f"{attempt.name}-kept"
+    there = attempt.existing(kind, namespaces=[kept, f"{attempt.name}-taken"])
+    return attempt.client.patch(there, {"spec": {"namespaces": [kept]}})
+
+
+def _re_price(attempt: Attempt, kind: str) -> Answer:
+    there = attempt.existing(kind)
+    field = "priceLists" if kind == "Customer" else "rates"
+    dated = there["spec"][field]
+    return attempt.client.patch(
+        there, {"spec": {field: [*dated, {**dated[0], "from": "2026-02-01T00:00:00Z"}]}}
+    )
+
+
 def _delete(**spec: object) -> Act:
     return lambda attempt, kind: attempt.client.delete(attempt.existing(kind, **spec))
 
@@ -236,6 +253,8 @@ ACTS: dict[str, Act] = {
     "order for another": _order(ELSE),
     "change identity": _patch({"spec": {"vm": {"inventoryPath": "/a/b"}}}),
     "change the number": _patch({"spec": {"customerNumber": "K-2"}}),
+    "take a namespace away": _take_away,
+    "re-price the past": _re_price,
     "remove an entry": _patch({"spec": {"requesters": [bodies.requester("a@x")]}}),
     "write status": _write_status,
     "close a month": _close("2026-02-01T00:00:00Z"),

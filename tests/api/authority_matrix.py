@@ -139,6 +139,8 @@ _KINDS = {
         create                -       -       -       -       yes     -       -       -       yes     yes
         change spec           -       -       -       -       yes     -       -       -       yes     yes
         change the number     -       -       -       -       refused -       -       -       refused refused
+        take a namespace away -       -       -       -       refused -       -       -       refused yes
+        re-price the past     -       -       -       -       refused -       -       -       refused refused
         close a month         -       -       -       -       -       -       yes     -       refused yes
         open it again         -       -       -       -       -       -       refused -       refused refused
         set labels            -       -       -       -       yes     -       -       -       yes     yes
@@ -166,6 +168,7 @@ _KINDS = {
     "PriceList": """
         create                -       -       -       -       yes     -       -       -       yes     yes
         change spec           -       -       -       -       yes     -       -       -       yes     yes
+        re-price the past     -       -       -       -       refused -       -       -       refused refused
         write status          none    none    none    none    none    none    none    none    none    none
         set labels            -       -       -       -       yes     -       -       -       yes     yes
         set annotations       -       -       -       -       yes     -       -       -       yes     yes

@@ -114,7 +114,6 @@ def statement(namespace: str, month: str = "2026-01", page: int = 1, **spec: Any
     """Return a month of the namespace's customer in which no work was done; its only page unless told otherwise."""
     nothing = {
         "net": "0.00",
-        "vatPercent": "19",
         "vat": "0.00",
         "gross": "0.00",
         "currency": "EUR",
@@ -154,9 +153,14 @@ def customer(name: str, *namespaces: str) -> Object:
             "customerNumber": "K-1",
             "displayName": "Kunde GmbH",
             "namespaces": list(namespaces),
-            "priceListRef": {"name": "standard"},
+            "priceLists": [agreed_prices("standard")],
         },
     )
+
+
+def agreed_prices(name: str, since: str = "2026-01-01T00:00:00Z") -> Object:
+    """Return an entry of a customer's list: this PriceList from a time on."""
+    return {"name": name, "from": since}
 
 
 def requester(email: str, since: str = "2026-01-01T00:00:00Z", **more: Any) -> Object:
@@ -203,7 +207,7 @@ def price_list(name: str) -> Object:
         None,
         {
             "currency": "EUR",
-            "vatPercent": "19",
+            "vat": [{"from": "2007-01-01T00:00:00Z", "percent": "19"}],
             "timeZone": "Europe/Berlin",
             "automatedWork": "Increment",
             "rates": [rate],

@@ -7,7 +7,7 @@ from tests.api.server import assert_done, assert_refused
 
 pytestmark = pytest.mark.lab
 
-LATER = {"from": "2026-07-01T00:00:00Z", "hourly": "130.00", "increment": "15m", "minimum": "15m"}
+LATER = {"from": "2099-07-01T00:00:00Z", "hourly": "130.00", "increment": "15m", "minimum": "15m"}
 
 
 @pytest.fixture

@@ -138,7 +138,7 @@ def test_every_sample_customer_is_at_home_in_a_ledger_and_has_prices():
     prices = {body["metadata"]["name"] for body in OURS if body["kind"] == "PriceList"}
     for one in customers:
         assert set(one.spec.namespaces) <= ledgers
-        assert one.spec.price_list_ref.name in prices
+        assert {agreed.name for agreed in one.spec.price_lists} <= prices
     people = [CustomerContacts.of(body) for body in samples if body["kind"] == "CustomerContacts"]
     assert {body.metadata.namespace for body in people} <= ledgers
 

@@ -20,7 +20,7 @@ from managedvm.closing import close, read_books, read_ledger
 from managedvm.planning import statement
 from managedvm.planning.verification import Fault, verify
 from managedvm.world.kube import HttpKube
-from tests.api.bodies import change_request, work_entry
+from tests.api.bodies import change_request, customer, work_entry
 from tests.api.server import assert_done, assert_refused
 from tests.api.tenancy import clear, settle
 
@@ -145,8 +145,8 @@ def checked(lab, party):
 
     async def run():
         async with port(lab.kubeconfig, party.user("auditor")) as kube:
-            live, closed_until = await read_ledger(kube, party.namespace)
-        return verify(live, closed_until=closed_until)
+            live, known = await read_ledger(kube, party.namespace)
+        return verify(live, settled=known)
 
     return asyncio.run(run())
 
@@ -154,7 +154,7 @@ def checked(lab, party):
 @pytest.mark.usefixtures("small_pages")
 def test_a_close_that_died_at_any_write_is_finished_by_the_next(lab, books):
     now = f"{utc_now():%Y-%m-%dT%H:%M:%SZ}"
-    for number, (write, after) in enumerate(itertools.product((1, 2, 3, 4), (False, True)), start=1):
+    for number, (write, after) in enumerate(itertools.product((1, 2, 3, 4, 5), (False, True)), start=1):
         month = f"2026-{number:02}"
         for entry in range(ENTRIES) if number > 1 else ():
             begin, end = (f"{month}-05T{entry + 8:02}:{minute}:00Z" for minute in ("00", "45"))
@@ -247,9 +247,7 @@ def test_a_month_that_was_exported_may_be_pruned_and_is_verified_with_its_archiv
     customer = books.namespace
     typed("statement", "close", customer, JANUARY)
     typed("statement", "export", customer, JANUARY, "-f", "json", "-o", "january.json")
-    for kind in ("WorkEntry", "ChangeRequest"):
-        for body in books.archiver.list({"kind": kind, "metadata": {"namespace": customer}}):
-            assert_done(books.archiver.delete({"kind": kind, **body}))
+    prune(books, "WorkEntry", "ChangeRequest")
     said = typed("statement", "verify", customer, code=1)
     assert said.startswith("Deleted: 2026-01: none of its 8 records is there: give the archive")
     assert typed("statement", "verify", customer, "--archive", "january.json") == ""
@@ -266,6 +264,46 @@ def test_a_month_that_was_exported_may_be_pruned_and_is_verified_with_its_archiv
     assert "Edited: " in typed("statement", "verify", customer, "--archive", "edited.json", code=1)
     typed("statement", "close", customer, FEBRUARY, "--archive", "january.json")
     assert typed("statement", "verify", customer, "--archive", "january.json") == ""
+
+
+def prune(party, *kinds):
+    for kind in kinds:
+        for body in party.archiver.list({"kind": kind, "metadata": {"namespace": party.namespace}}):
+            assert_done(party.archiver.delete({"kind": kind, **body}))
+
+
+def test_a_chain_that_was_pruned_whole_is_not_begun_anew(books, typed):
+    customer = books.namespace
+    typed("statement", "close", customer, JANUARY)
+    typed("statement", "export", customer, JANUARY, "-f", "json", "-o", "january.json")
+    prune(books, "Statement")
+    for month in (JANUARY, FEBRUARY):
+        said = typed("statement", "close", customer, month, code=1)
+        assert f"{customer}-2026-01 with hash" in said
+        assert "(--archive)" in said
+    assert f"Deleted: {customer}-2026-01: it was written last" in typed(
+        "statement", "verify", customer, code=1
+    )
+    prune(books, "WorkEntry", "ChangeRequest")
+    typed("statement", "close", customer, FEBRUARY, "--archive", "january.json")
+    assert typed("statement", "verify", customer, "--archive", "january.json") == ""
+
+
+def test_a_namespace_that_became_another_customers_is_not_billed_again(admin, books, typed, name):
+    first, second = books.namespace, f"{name}-{books.namespace}"[:50].rstrip("-")
+    typed("statement", "close", first, JANUARY)
+    away = {"spec": {"namespaces": [f"{name}-elsewhere"]}}
+    assert_done(admin.patch({"kind": "Customer", "metadata": {"name": first}}, away))
+    other = customer(second, books.namespace)
+    wait_until(lambda: admin.create(other).ok, "the policy to see the move", seconds=20)
+    try:
+        assert f"{second}-2026-01 is closed: 0 lines, 0.00 EUR" in typed(
+            "statement", "close", second, JANUARY
+        )
+        assert typed("statement", "verify", second) == ""
+        assert typed("statement", "verify", first) == ""
+    finally:
+        assert_done(admin.delete(other))
 
 
 def test_what_cannot_be_done_is_said(books, typed):

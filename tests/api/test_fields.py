@@ -5,6 +5,7 @@ from pydantic import ValidationError
 
 from managedvm.api.kinds import KINDS
 from tests.api.bodies import (
+    agreed_prices,
     change_request,
     contacts,
     custom,
@@ -137,6 +138,18 @@ def _rates(count):
     return body
 
 
+def _taxes(count):
+    body = price_list("prices")
+    body["spec"]["vat"] = [{"from": f"{2000 + n}-01-01T00:00:00Z", "percent": "19"} for n in range(count)]
+    return body
+
+
+def _price_lists(count):
+    body = customer("cust", "ns-prices")
+    body["spec"]["priceLists"] = [agreed_prices("p", f"{2000 + n}-01-01T00:00:00Z") for n in range(count)]
+    return body
+
+
 LISTS = {
     "spec.orders": (16, lambda n: managed_vm("ns", "vm", orders=_orders(n))),
     "spec.resources.disks": (16, lambda n: managed_vm("ns", "vm", resources={"disks": _disks(n)})),
@@ -149,6 +162,8 @@ LISTS = {
         lambda n: vcenter("vc", grants=[{"namespace": "ns", "folder": f"/dc/{i}"} for i in range(n)]),
     ),
     "spec.rates": (64, _rates),
+    "spec.vat": (32, _taxes),
+    "spec.priceLists": (16, _price_lists),
 }
 
 

@@ -81,7 +81,7 @@ def test_a_level_is_data_for_the_policy(tenant, name, level):
 def test_a_customer_that_loses_a_namespace_locks_nothing(tenant, name):
     made = tenant.provider.create(managed_vm(tenant.namespace, name))
     here = {"kind": "Customer", "metadata": {"name": tenant.namespace}}
-    assert_done(tenant.provider.patch(here, {"spec": {"namespaces": ["elsewhere"]}}))
+    assert_done(tenant.admin.patch(here, {"spec": {"namespaces": [f"{name}-elsewhere"]}}))
     try:
         wait_until(
             lambda: not tenant.provider.create(managed_vm(tenant.namespace, f"{name}-b"), dryRun="All").ok,
@@ -91,7 +91,7 @@ def test_a_customer_that_loses_a_namespace_locks_nothing(tenant, name):
         patch = {"metadata": {"labels": {"team": "a"}}, "spec": {"suspend": True}}
         assert_done(tenant.provider.patch(made.body, patch))
     finally:
-        assert_done(tenant.provider.patch(here, {"spec": {"namespaces": [tenant.namespace]}}))
+        assert_done(tenant.admin.patch(here, {"spec": {"namespaces": [tenant.namespace]}}))
         wait_until(
             lambda: tenant.provider.create(managed_vm(tenant.namespace, f"{name}-b"), dryRun="All").ok,
             "the policy to see the customer again",

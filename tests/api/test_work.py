@@ -1,5 +1,6 @@
 """Clause 4: work is recorded when it is done, for one's own request and VM, in an open month, and taken back openly."""
 
+import secrets
 from datetime import timedelta
 
 import pytest
@@ -8,6 +9,7 @@ from lab import wait_until
 from managedvm.clock import utc_now
 from tests.api.bodies import customer, reversal, work_entry
 from tests.api.server import assert_done, assert_refused
+from tests.api.tenancy import clear, settle
 
 pytestmark = pytest.mark.lab
 
@@ -100,18 +102,24 @@ class TestCounterEntries:
 
 
 class TestClosedMonths:
-    @pytest.fixture(autouse=True)
-    def closed(self, tenant):
-        """Close January of a customer who has this namespace too; the tenant's own customer stays open."""
-        body = customer(f"closed-{tenant.namespace}", tenant.namespace)
-        assert_done(tenant.admin.create(body))
+    @pytest.fixture(scope="class")
+    @classmethod
+    def tenant(cls, admin):
+        """A customer of its own: what is closed is never opened again."""
+        one = settle(admin, f"closed-{secrets.token_hex(4)}")
+        yield one
+        clear(one)
+
+    @pytest.fixture(scope="class", autouse=True)
+    @classmethod
+    def closed(cls, tenant):
+        """The customer, whose January is closed."""
+        body = customer(tenant.namespace, tenant.namespace)
         until = {"status": {"closedUntil": "2026-02-01T00:00:00+01:00"}}
         assert_done(tenant.admin.patch(body, until, "/status"))
         probe = work_entry(tenant.namespace, "probe", tenant.user("technician"))
         wait_until(lambda: not tenant.technician.create(probe, dryRun="All").ok, "the closing", seconds=20)
-        yield body
-        assert_done(tenant.admin.delete(body))
-        wait_until(lambda: tenant.technician.create(probe, dryRun="All").ok, "the end of it", seconds=20)
+        return body
 
     @pytest.mark.parametrize("role", ["technician", "provider", "cluster-admin"])
     def test_no_work_is_taken_into_a_closed_month(self, record, role):
@@ -149,7 +157,7 @@ class TestClosedMonths:
 
     def test_the_next_month_is_closed_after_it(self, tenant, closed):
         later = {"status": {"closedUntil": "2026-03-01T00:00:00+01:00"}}
-        assert_done(tenant.admin.patch(closed, later, "/status"))
+        assert_done(tenant.admin.patch(closed, later, "/status", dryRun="All"))
 
 
 class TestStatus:

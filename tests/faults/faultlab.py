@@ -258,7 +258,6 @@ def _furnish(client: Client, vcenter: str) -> None:
     ledger = {"name": NAMESPACE, "labels": {"managedvm.dev/ledger": "true"}}
     who = {"email": REQUESTER, "name": "Anna Beispiel", "from": "2026-01-01T00:00:00Z"}
     party = customer(NAMESPACE, NAMESPACE)
-    party["spec"]["priceListRef"] = {"name": "standard"}
     grants = [{"namespace": NAMESPACE, "folder": f"/Berlin/vm/{NAMESPACE}"}]
     berlin = custom("VCenter", "berlin", None, {})
     # Where a VCenter points may only be changed while nothing is done there.

@@ -14,6 +14,7 @@ from managedvm.planning.case import STREAM_LAG
 from managedvm.planning.clauses import Clause
 from managedvm.planning.findings import Aspect, Effect, Reason
 from managedvm.planning.managedvm import plan
+from managedvm.planning.money import Prices
 from managedvm.planning.observed import TaskState, Unknown
 from tests import laws
 from tests.factories import (
@@ -123,6 +124,20 @@ def test_the_rate_is_the_one_of_the_time_of_the_work():
     assert planned(wants(), early).actions[0].body["spec"]["charge"]["amount"] == "30.00"
     late = replace(found, task=task(end=at("2026-11-23T11:40")))
     assert planned(wants(), late).actions[0].body["spec"]["charge"]["amount"] == "60.00"
+
+
+def test_the_price_list_is_the_one_of_the_time_at_which_the_work_began():
+    dearer = replace(price_book(rate(hourly=24000)), name="dear")
+    prices = Prices(((at("2026-01-01T00:00"), price_book()), (at("2026-11-23T11:30"), dearer)))
+    found = observed(NOTED, requests=[change_request(asked_at=at("2026-11-23T11:00"))], prices=prices)
+    for end, amount, name in (
+        ("11:20", "30.00", "standard"),
+        ("11:30", "30.00", "standard"),
+        ("11:40", "60.00", "dear"),
+    ):
+        done = replace(found, task=task(end=at(f"2026-11-23T{end}")))
+        charge = planned(wants(), done).actions[0].body["spec"]["charge"]
+        assert (charge["amount"], charge["priceListRef"]) == (amount, {"name": name})
 
 
 @pytest.mark.parametrize("prices", [None, price_book(rate("2026-12-01T00:00"))], ids=["gone", "begins later"])

@@ -8,17 +8,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from managedvm.api.customer import AgreedPriceList
 from managedvm.api.pricelist import AutomatedWork
 from managedvm.planning.money import (
     NoRateError,
     NotAnAmountError,
     PriceBook,
+    Prices,
     Rate,
     automated_charge,
     charge,
     format_minor,
     parse_minor,
+    vat_percent,
 )
+from tests.bookkeeping import prices as price_list
 from tests.examples import examples
 
 deterministic = examples(100)
@@ -290,3 +294,62 @@ def test_a_later_price_never_changes_an_earlier_charge(entry, announced):
 @given(st.integers(), st.integers(0, 4))
 def test_an_amount_survives_being_written_and_read(amount, digits):
     assert parse_minor(format_minor(amount, digits), digits) == amount
+
+
+class TestThePriceListsOfACustomer:
+    OLD, NEW = book(rate()), book(rate(hourly=20000), rate("2027-06-01", 30000))
+    BOTH = Prices(((utc("2026-01-01"), OLD), (utc("2027-01-01"), NEW)))
+
+    @pytest.mark.parametrize(
+        ("begin", "expected"),
+        [
+            ("2025-12-31T23:59:59", None),
+            ("2026-01-01", OLD),
+            ("2026-12-31T23:59:59", OLD),
+            ("2027-01-01", NEW),
+            ("2030-01-01", NEW),
+        ],
+    )
+    def test_are_each_valid_from_a_date_on(self, begin, expected):
+        assert self.BOTH.at(utc(begin)) is expected
+
+    def test_one_that_is_not_there_prices_nothing(self):
+        assert Prices(((utc("2026-01-01"), None),)).at(utc("2026-02-01")) is None
+        assert Prices(()).at(utc("2026-02-01")) is None
+
+    @pytest.mark.parametrize(
+        ("now", "expected"),
+        [
+            ("2025-01-01", "2026-01-01"),
+            ("2026-01-01", "2027-01-01"),
+            ("2027-01-01", "2027-06-01"),
+            ("2028-01-01", None),
+        ],
+    )
+    def test_say_when_the_next_list_or_rate_begins(self, now, expected):
+        assert self.BOTH.next_change(utc(now)) == (utc(expected) if expected else None)
+
+    def test_are_read_in_any_order(self):
+        agreed = customer_with(("dear", "2027-01-01T00:00:00Z"), ("standard", "2026-01-01T00:00:00Z"))
+        lists = {name: price_list(name=name) for name in ("dear", "standard")}
+
+        read = Prices.of(agreed, lists.get)
+
+        assert [book.name for _, book in read.agreed] == ["standard", "dear"]
+
+
+def customer_with(*entries):
+    return [AgreedPriceList.model_validate({"name": name, "from": since}) for name, since in entries]
+
+
+@pytest.mark.parametrize(
+    ("begin", "expected"),
+    [("2006-12-31T23:59:59", None), ("2007-01-01", "19"), ("2020-06-30", "19"), ("2020-07-01", "16")],
+)
+def test_the_value_added_tax_is_the_one_valid_when_work_began(begin, expected):
+    entries = [
+        {"from": "2020-07-01T00:00:00Z", "percent": "16"},
+        {"from": "2007-01-01T00:00:00Z", "percent": "19"},
+    ]
+
+    assert vat_percent(price_list(vat=entries), utc(begin)) == expected

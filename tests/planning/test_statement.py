@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from managedvm.api.changerequest import RequestTicket
-from managedvm.planning.ledger import hash_of
+from managedvm.planning.ledger import hash_of, key_of
 from managedvm.planning.money import parse_minor
 from managedvm.planning.statement import (
     BYTES_PER_PAGE,
@@ -18,10 +18,10 @@ from managedvm.planning.statement import (
     next_page,
     period,
     refuse,
-    value_added_tax,
 )
+from managedvm.planning.statementlines import value_added_tax
 from managedvm.planning.verification import verify
-from tests.bookkeeping import books, close, end_of, ledger, request, reversal, work, written
+from tests.bookkeeping import books, close, end_of, ledger, request, reversal, totals, work, written
 from tests.examples import examples
 from tests.factories import at
 
@@ -30,10 +30,6 @@ def lines(known, month=None):
     return [
         line for page in known.chain for line in page.spec.lines if month is None or page.spec.month == month
     ]
-
-
-def totals(known, month="2026-10"):
-    return next(page.spec.totals for page in known.chain if page.spec.month == month and page.spec.totals)
 
 
 def test_a_line_says_who_ordered_what_by_which_clause_and_what_it_cost():
@@ -59,6 +55,22 @@ def test_the_sums_are_those_of_the_lines_with_the_tax_rounded_once():
     assert [line.amount for line in lines(known)] == ["16.67", "20.00"]
     assert (sums.net, sums.vat, sums.gross, sums.currency) == ("36.67", "6.97", "43.64", "EUR")
     assert sums.counted == timedelta(minutes=20)
+
+
+def test_a_page_has_a_label_for_each_namespace_of_its_records():
+    other = work("elsewhere", namespace="kunde-a-2", on="chg-2")
+    known = books(work(), other, request(), request("chg-2", namespace="kunde-a-2"))
+
+    assert next_page(known, "2026-10").metadata.labels == {
+        "covers.managedvm.dev/kunde-a": "true",
+        "covers.managedvm.dev/kunde-a-2": "true",
+    }
+
+
+def test_a_record_that_another_customers_statement_has_is_not_billed_again():
+    known = books(work(), work("mine", "2026-10-07T09:00"), elsewhere=frozenset({key_of(work())}))
+
+    assert [line.work_entry_ref.name for line in lines(close(known, "2026-10"))] == ["mine"]
 
 
 def test_included_work_is_a_line_that_costs_nothing():
@@ -138,7 +150,7 @@ def test_work_accepted_later_is_in_the_next_statement_and_named_as_pending_once(
     ("entry", "asked", "reason"),
     [
         (work(on="gone"), request(), "Its ChangeRequest gone is not there."),
-        (work(), request(status={}), "The operator has not assessed ChangeRequest chg-1 yet."),
+        (work(), request(status={}), "ChangeRequest chg-1 is not assessed yet, or held."),
         (
             work(charge={"currency": "CHF"}),
             request(),

@@ -18,6 +18,7 @@ from tests.examples import examples
 
 BERLIN = ZoneInfo("Europe/Berlin")
 EFFORT = Verdict(Clause.CHANGE_BY_EFFORT, Billing.EFFORT, "A later change is billed.")
+VAT = {"from": "2007-01-01T00:00:00Z", "percent": "19"}
 WORKDAYS = ["Mon", "Tue", "Wed", "Thu", "Fri"]
 EVENING = {"name": "evening", "percent": "25", "days": WORKDAYS, "start": "18:00", "end": "08:00"}
 WEEKEND = {"name": "weekend", "percent": "50", "days": ["Sat", "Sun"]}
@@ -26,7 +27,7 @@ HOLIDAY = {"name": "holiday", "percent": "100", "dates": ["12-25", "2026-04-03"]
 
 def prices(*surcharges, increment="1m", zone="Europe/Berlin", **more):
     rates = [{"from": "2026-01-01T00:00:00Z", "hourly": "120.00", "increment": increment, "minimum": "0s"}]
-    spec = {"currency": "EUR", "vatPercent": "19", "timeZone": zone, "automatedWork": "Increment"}
+    spec = {"currency": "EUR", "vat": [VAT], "timeZone": zone, "automatedWork": "Increment"}
     listed = [{"from": "2026-01-01T00:00:00Z", **one} for one in surcharges]
     body = {"metadata": {"name": "standard"}, "spec": {**spec, "rates": rates, "surcharges": listed, **more}}
     return PriceBook.of(PriceList.of(body))

@@ -15,6 +15,7 @@ from managedvm.planning.orphans import bill_orphan, start_orphan
 from managedvm.planning.requestcase import ObservedRequest
 from tests.factories import (
     NOW,
+    agreed,
     change_request,
     claim,
     managed_vm,
@@ -105,7 +106,7 @@ def orphaned(**read):
         "requesters": (),
         "policy": Requests(),
         "has_taken_effect": True,
-        "prices": price_book(),
+        "prices": agreed(price_book()),
         "task": task(),
     }
     return ObservedRequest(**{**fields, **read})
@@ -134,7 +135,7 @@ def test_an_ended_request_is_not_billed_again(state):
 
 
 def test_work_that_nobody_can_price_stays_open_and_says_so():
-    (action,) = bill_orphan(change_request(), orphaned(prices=None), NOW)
+    (action,) = bill_orphan(change_request(), orphaned(prices=agreed(None)), NOW)
 
     assert isinstance(action, AdvanceRequest)
     assert (action.after.state, action.finding.reason) == (RequestState.ORDERED, Reason.NOT_BILLED)

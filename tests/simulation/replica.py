@@ -23,7 +23,7 @@ from managedvm.planning.identity import Sight
 from managedvm.planning.managedvm import Observed, Plan, plan
 from managedvm.planning.observed import RECONFIGURE, TaskFacts, TaskState, Unknown
 from tests import laws
-from tests.factories import NOW, VCENTER_UUID, cluster, vcenter_spec
+from tests.factories import NOW, VCENTER_UUID, agreed, cluster, vcenter_spec
 from tests.simulation.cluster import Cluster, Snapshot, StaleError
 from tests.simulation.vsphere import Picture, RefusedError, VSphere
 
@@ -108,7 +108,7 @@ class Replica:
             levels=seen.levels,
             customer=seen.customer,
             requesters=seen.requesters,
-            prices=seen.prices,
+            prices=agreed(seen.prices),
             vcenter=vcenter_spec(),
             sight=Unknown("no route to host") if self.is_away else Sight(VCENTER_UUID, facts, facts),
             claims=claims,

@@ -21,6 +21,7 @@ from managedvm.statements.words import Language, Text, hours, kind_of, money, sp
 from tests.bookkeeping import books, close, customer, prices, reversal, work
 from tests.factories import at, minutes
 
+NO_TAX = {"from": "2007-01-01T00:00:00Z", "percent": "0"}
 DE, EN = Language.DE, Language.EN
 PROVIDER = read_provider(
     """
@@ -230,6 +231,40 @@ def test_the_amounts_of_the_electronic_invoice_add_up(month):
     assert numbers(xml, "ram:CalculatedAmount") == [Decimal(month.totals.vat)]
 
 
+@pytest.fixture
+def turn():
+    """A month in which work of the month before is billed too, at another rate of the value added tax."""
+    both = [
+        {"from": "2007-01-01T00:00:00Z", "percent": "19"},
+        {"from": "2026-10-31T23:00:00Z", "percent": "16"},
+    ]
+    known = close(books(prices={"standard": prices(vat=both)}), "2026-10")
+    late = (work(by="operator"), work("new", "2026-11-06T09:00"))
+    return bill(close(replace(known, work=late), "2026-11").pages[-1:])
+
+
+def test_a_month_with_two_rates_of_value_added_tax_shows_both(turn):
+    for text in (text_of(pdf(turn, DE, PROVIDER)), printed(turn, DE)):
+        for words in (
+            "Umsatzsteuer 16 % auf 90,00 €",
+            "14,40 €",
+            "Umsatzsteuer 19 % auf 90,00 €",
+            "17,10 €",
+            "211,50 €",
+        ):
+            assert words in text, words
+    assert [row["x_VatPercent"] for row in rows(turn)] == ["19", "16"]
+
+
+def test_the_electronic_invoice_breaks_down_two_rates_of_value_added_tax(turn):
+    xml = invoice_xml(turn, DE, PROVIDER, "R-1")
+
+    assert get_xml_from_pdf(einvoice(turn, DE, PROVIDER, "R-1"), check_xsd=True)
+    assert numbers(xml, "ram:CalculatedAmount") == [Decimal("14.40"), Decimal("17.10")]
+    assert numbers(xml, "ram:TaxTotalAmount") == [Decimal("31.50")]
+    assert numbers(xml, "ram:GrandTotalAmount") == [Decimal("211.50")]
+
+
 def test_quantity_times_price_is_the_amount_of_each_line(month):
     xml = invoice_xml(month, DE, PROVIDER, "R-1017")
 
@@ -260,7 +295,7 @@ def test_a_month_in_which_more_was_taken_back_is_a_credit_note():
     ("parts", "words"),
     [
         ({}, "nothing that is billed by effort"),
-        ({"work": (work(),), "prices": prices(vatPercent="0")}, "no value added tax"),
+        ({"work": (work(),), "prices": {"standard": prices(vat=[NO_TAX])}}, "no value added tax"),
     ],
 )
 def test_what_is_no_invoice_is_refused_with_the_reason(parts, words):

@@ -8,7 +8,7 @@ import pytest
 from lab import operator, wait_until
 from managedvm.clock import utc_now
 from managedvm.planning.retry import RETRY_AFTER
-from tests.api.bodies import contacts, customer, order, price_list, requester
+from tests.api.bodies import agreed_prices, contacts, customer, order, price_list, requester
 from tests.api.server import assert_done
 from tests.world.stage import PATIENCE, PERSON, condition, instant
 
@@ -182,8 +182,10 @@ def test_where_nobody_is_listed_the_customers_policy_decides(party):
 
 def own_prices(party, *rates):
     """Bill this customer by a price list of its own, made once there are rates; returns its name."""
-    name = f"prices-{party.namespace}"
-    assert_done(party.stage.api.patch(customer(party.namespace), {"spec": {"priceListRef": {"name": name}}}))
+    name, turn = f"prices-{party.namespace}", instant(2)
+    agreed = [*customer(party.namespace)["spec"]["priceLists"], agreed_prices(name, turn)]
+    assert_done(party.stage.api.patch(customer(party.namespace), {"spec": {"priceLists": agreed}}))
+    wait_until(lambda: instant() > turn, "the new price list", seconds=PATIENCE)
     prices = price_list(name)
     if rates:
         usual = {"increment": "15m", "minimum": "15m"}

@@ -4,6 +4,7 @@ import pytest
 
 from lab import wait_until
 from tests.api.bodies import (
+    agreed_prices,
     change_request,
     contacts,
     custom,
@@ -15,7 +16,7 @@ from tests.api.bodies import (
     work_entry,
 )
 from tests.api.server import assert_done
-from tests.world.stage import PATIENCE, PERSON, condition
+from tests.world.stage import PATIENCE, PERSON, condition, instant
 
 pytestmark = pytest.mark.lab
 
@@ -102,19 +103,23 @@ def test_a_cause_that_the_work_finds_is_billed_by_its_own_clause(party, order, r
     assert (mending["billing"], mending["amount"], mending["clause"]) == ("Effort", "30.00", "6.1")
 
 
-def test_a_later_price_changes_nothing_that_was_accepted(party, order, record, stage):
+def test_another_price_list_prices_what_begins_under_it_and_nothing_before(party, order, record, stage):
     prices = price_list(f"prices-{party.namespace}")
+    prices["spec"]["rates"][0]["hourly"] = "200.00"
     assert_done(stage.api.create(prices))
-    own = customer(party.namespace)
-    assert_done(stage.api.patch(own, {"spec": {"priceListRef": {"name": prices["metadata"]["name"]}}}))
-    request = order("ports")
+    request, turn = order("ports"), instant(2)
     record("before", request)
     before = shows(party, "before", "WorkAccepted")
-    dearer = {"from": "2026-01-05T09:00:00Z", "hourly": "200.00", "increment": "15m", "minimum": "15m"}
-    rates = [*prices["spec"]["rates"], dearer]
-    assert_done(stage.api.patch(prices, {"spec": {"rates": rates}}))
-    record("after", request, begin="2026-01-05T10:00:00Z", end="2026-01-05T10:15:00Z")
+    agreed = [
+        *customer(party.namespace)["spec"]["priceLists"],
+        agreed_prices(prices["metadata"]["name"], turn),
+    ]
+    assert_done(stage.api.patch(customer(party.namespace), {"spec": {"priceLists": agreed}}))
+    wait_until(lambda: instant() > turn, "the new price list", seconds=PATIENCE)
+    record("after", request, begin=turn, end=turn)
+    record("late", request, begin="2026-01-05T10:00:00Z", end="2026-01-05T10:15:00Z")
     assert shows(party, "after", "WorkAccepted")["charge"]["amount"] == "50.00"
+    assert shows(party, "late", "WorkAccepted")["charge"]["amount"] == "30.00"
     assert shows(party, "before", "WorkAccepted") == before
 
 

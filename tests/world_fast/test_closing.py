@@ -5,7 +5,6 @@ from datetime import timedelta
 
 import pytest
 
-from managedvm.api.base import API_VERSION
 from managedvm.api.statement import Statement
 from managedvm.closing import close, read_ledger, read_month
 from managedvm.errors import StaleError, UnknownOutcomeError
@@ -15,78 +14,17 @@ from managedvm.planning.verification import Fault, verify
 from tests.bookkeeping import customer, end_of, prices, request, work
 from tests.factories import at
 from tests.world_fast.fakes import FakeKube
-
-NOW = end_of("2026-10") + timedelta(hours=6)
-CUSTOMER = ("Customer", "", "kunde-a")
-
-
-class CrashedError(Exception):
-    """The process is no more."""
-
-
-class Register(FakeKube):
-    """An API server that lists, and on which the writer dies before or after its n-th write."""
-
-    def __init__(self, *bodies):
-        self.dies_at = None
-        self.loses_answer = False
-        self.writes = 0
-        super().__init__(*bodies)
-
-    def _store(self, body):
-        if "resourceVersion" not in body["metadata"]:
-            body = {
-                **body,
-                "metadata": {"creationTimestamp": f"{NOW:%Y-%m-%dT%H:%M:%SZ}", **body["metadata"]},
-            }
-        return super()._store(body)
-
-    async def list(self, kind, namespace, field=""):
-        path, _, wanted = field.partition("=")
-        return [
-            body
-            for (of, where, _), body in sorted(self.objects.items())
-            if of == kind and namespace in ("", where) and (not field or value(body, path) == wanted)
-        ]
-
-    async def create(self, body):
-        return await self._written(super().create(body))
-
-    async def patch_status(self, *args):
-        return await self._written(super().patch_status(*args))
-
-    async def _written(self, write):
-        self.writes += 1
-        if self.dies_at == self.writes and not self.loses_answer:
-            write.close()
-            raise CrashedError
-        answer = await write
-        if self.dies_at == self.writes:
-            raise UnknownOutcomeError("no answer")
-        return answer
-
-
-def value(body, path):
-    for part in path.split("."):
-        body = body[part]
-    return body
-
-
-def body(resource):
-    return {"apiVersion": API_VERSION, "kind": resource.KIND.kind, **resource.to_json()}
-
-
-def register(*records, entries=7):
-    known = [work(f"work-{number}", f"2026-10-06T{number:02}:00") for number in range(entries)]
-    return Register(*(body(one) for one in (customer(), prices(), request(), *known, *records)))
-
-
-def closing(kube, month="2026-10", now=NOW, **more):
-    return asyncio.run(close(kube, "kunde-a", month, now, **more))
-
-
-def pages(kube):
-    return {name: one["spec"] for (kind, _, name), one in kube.objects.items() if kind == "Statement"}
+from tests.world_fast.register import (
+    CUSTOMER,
+    NOW,
+    WRITES,
+    CrashedError,
+    Register,
+    body,
+    closing,
+    pages,
+    register,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -108,8 +46,13 @@ def test_a_month_is_closed_to_new_work_and_then_written_page_by_page():
     assert [call[:2] for call in kube.calls if call[0] != "get"] == [
         ("patch", "Customer"),
         *[("create", "Statement")] * 3,
+        ("patch", "Customer"),
     ]
-    assert kube.objects[CUSTOMER]["status"] == {"closedUntil": "2026-10-31T23:00:00Z"}
+    last = done.pages[-1]
+    assert kube.objects[CUSTOMER]["status"] == {
+        "closedUntil": "2026-10-31T23:00:00Z",
+        "lastStatement": {"name": "kunde-a-2026-10-p3", "hash": last.spec.hash},
+    }
 
 
 def test_a_closed_month_is_returned_as_it_is():
@@ -119,11 +62,11 @@ def test_a_closed_month_is_returned_as_it_is():
     again = closing(kube)
 
     assert (again.written, again.pages) == (0, first.pages)
-    assert kube.writes == 4
+    assert kube.writes == WRITES
 
 
 @pytest.mark.parametrize("loses_answer", [False, True], ids=["not sent", "answer lost"])
-@pytest.mark.parametrize("write", [1, 2, 3, 4])
+@pytest.mark.parametrize("write", range(1, WRITES + 1))
 def test_a_close_that_ended_at_any_write_is_finished_by_the_next_with_the_same_result(write, loses_answer):
     undisturbed = register()
     closing(undisturbed)
@@ -150,8 +93,8 @@ def test_work_that_comes_between_two_pages_is_billed_once_too():
 
     billed = [line["workEntryRef"]["name"] for page in pages(kube).values() for line in page["lines"]]
     assert sorted(billed) == sorted(["late", *(f"work-{number}" for number in range(7))])
-    live, closed_until = asyncio.run(read_ledger(kube, "kunde-a"))
-    assert verify(live, closed_until=closed_until) == ()
+    live, known = asyncio.run(read_ledger(kube, "kunde-a"))
+    assert verify(live, settled=known) == ()
 
 
 def test_two_who_close_at_once_write_each_page_once():
@@ -168,8 +111,8 @@ def test_two_who_close_at_once_write_each_page_once():
 
 def test_whoever_is_always_too_late_is_told():
     class Contested(Register):
-        async def list(self, kind, namespace, field=""):
-            return [] if kind == "Statement" else await super().list(kind, namespace, field)
+        async def list(self, kind, namespace, field="", label=""):
+            return [] if kind == "Statement" else await super().list(kind, namespace, field, label)
 
     kube = Contested(*(body(one) for one in (customer(), prices(), request(), work())))
     asyncio.run(
@@ -212,6 +155,8 @@ def test_statements_that_were_pruned_are_taken_from_the_archive():
         CannotCloseError, match=r"not whole: kunde-a-2026-10-p3: kunde-a-2026-11 follows it.*give the archive"
     ):
         closing(kube, "2026-12", end_of("2026-12"))
+    with pytest.raises(CannotCloseError, match="what belongs between them is not there"):
+        closing(kube, "2026-12", end_of("2026-12"), archived=october[:1])
     done = closing(kube, "2026-12", end_of("2026-12"), archived=october)
 
     assert done.pages[0].spec.lines == ()
@@ -231,11 +176,12 @@ def test_nothing_is_built_on_a_statement_that_was_edited():
 
 def test_the_intake_is_not_opened_again():
     kube = register()
-    kube.objects[CUSTOMER]["status"] = {"closedUntil": "2026-12-31T23:00:00Z"}
-
     closing(kube)
+    kube.objects[CUSTOMER]["status"]["closedUntil"] = "2026-12-31T23:00:00Z"
 
-    assert kube.objects[CUSTOMER]["status"] == {"closedUntil": "2026-12-31T23:00:00Z"}
+    closing(kube, "2026-11", end_of("2026-11"))
+
+    assert kube.objects[CUSTOMER]["status"]["closedUntil"] == "2026-12-31T23:00:00Z"
 
 
 def test_the_records_of_a_month_are_read_as_they_are():
@@ -252,9 +198,9 @@ def test_what_was_deleted_after_the_close_is_found():
     closing(kube)
     del kube.objects["WorkEntry", "kunde-a", "work-3"]
 
-    live, closed_until = asyncio.run(read_ledger(kube, "kunde-a"))
+    live, known = asyncio.run(read_ledger(kube, "kunde-a"))
 
-    (found,) = verify(live, closed_until=closed_until)
+    (found,) = verify(live, settled=known)
     assert (found.fault, found.where) == (Fault.DELETED, "WorkEntry kunde-a/work-3")
 
 
@@ -263,10 +209,10 @@ def test_a_customer_that_is_gone_has_its_statements_all_the_same():
     closing(kube)
     del kube.objects[CUSTOMER]
 
-    live, closed_until = asyncio.run(read_ledger(kube, "kunde-a"))
+    live, known = asyncio.run(read_ledger(kube, "kunde-a"))
 
-    assert (len(live.pages), closed_until) == (3, None)
-    assert verify(live, closed_until=closed_until) == ()
+    assert (len(live.pages), known) == (3, None)
+    assert verify(live, settled=known) == ()
 
 
 def test_a_page_reads_the_same_when_it_comes_back():

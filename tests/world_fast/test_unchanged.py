@@ -37,7 +37,7 @@ IDENTITY = {
     "inventoryPath": PATH,
     "powerState": "PoweredOn",
 }
-SEEN = managed_vm(status={"vm": IDENTITY})
+SEEN = managed_vm(status={"vm": IDENTITY}, change={"id": "c-1", "requestedBy": "a.beispiel@kunde-a.example"})
 LATER = NOW + timedelta(minutes=10)
 
 
@@ -167,8 +167,22 @@ OTHERS_REQUEST = edited(change_request(uuid=OTHER_UUID), managedVMRef={"name": "
 
 @pytest.mark.parametrize(
     "resource",
-    [SEEN, claim(), claim(OTHER_UUID), claim(name="web-02"), change_request()],
-    ids=["itself", "its claim", "another claim of its name", "its VM claimed by another", "a request"],
+    [
+        SEEN,
+        claim(),
+        claim(OTHER_UUID),
+        claim(name="web-02"),
+        change_request(change_id="c-0"),
+        change_request(state="Done"),
+    ],
+    ids=[
+        "itself",
+        "its claim",
+        "another claim of its name",
+        "its VM claimed by another",
+        "an open request",
+        "what its slip was made into",
+    ],
 )
 def test_of_the_objects_about_one_vm_its_own_count(resource):
     stand = Stand()
@@ -182,6 +196,7 @@ def test_of_the_objects_about_one_vm_its_own_count(resource):
         managed_vm(name="web-02"),
         claim(OTHER_UUID, name="web-02"),
         OTHERS_REQUEST,
+        change_request(change_id="c-0", state="Done"),
         request_decision(),
         work_entry(),
     ],
@@ -241,7 +256,8 @@ def test_a_pass_reads_nothing_about_other_vms():
     assert stand.store.reads == {
         ("owner", "VMClaim", own),
         ("get", "VMClaim", "", claim().metadata.name),
-        ("vm", "ChangeRequest", own),
+        ("open", "ChangeRequest", own),
+        ("slip", "ChangeRequest", (*own, "c-1")),
     }
 
 

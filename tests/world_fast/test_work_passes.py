@@ -11,7 +11,7 @@ from managedvm.reconcile import Reconciler
 from managedvm.wiring import INDEXES, affected
 from managedvm.world.observe import Observer
 from managedvm.world.unchanged import Unchanged
-from tests.api.bodies import change_request, customer, price_list, reversal, work_entry
+from tests.api.bodies import agreed_prices, change_request, customer, price_list, reversal, work_entry
 from tests.factories import NOW
 from tests.world_fast.fakes import FakeKube
 
@@ -156,6 +156,20 @@ async def test_work_without_a_price_list_waits_for_it(stand):
     stand.put(stand.kube._store(body))
     await stand.settle()
     assert stand.status("w-1") == (["WorkAccepted"], "30.00")
+
+
+async def test_work_is_priced_by_the_list_that_was_agreed_when_it_began(stand):
+    dear = price_list("dear")
+    dear["spec"]["rates"][0]["hourly"] = "200.00"
+    party = customer("kunde-a", "kunde-a", "kunde-b")
+    party["spec"]["priceLists"].append(agreed_prices("dear", "2026-01-05T10:00:00Z"))
+    for body in (dear, party):
+        stand.put(stand.kube._store(body))
+    stand.record(entry("over-the-turn", begin="2026-01-05T09:50:00Z", end="2026-01-05T10:05:00Z"))
+    stand.record(entry("after", begin="2026-01-05T10:05:00Z", end="2026-01-05T10:20:00Z"))
+    await stand.settle()
+    assert stand.status("over-the-turn") == (["WorkAccepted"], "30.00")
+    assert stand.status("after") == (["WorkAccepted"], "50.00")
 
 
 async def test_the_operators_own_work_has_no_status(stand):

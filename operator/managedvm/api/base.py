@@ -130,6 +130,8 @@ SignedDuration = Annotated[
 Money = Annotated[str, Field(max_length=16, pattern=r"^[0-9]{1,12}\.[0-9]{2}$")]
 SignedMoney = Annotated[str, Field(max_length=16, pattern=r"^-?[0-9]{1,12}\.[0-9]{2}$")]
 """An amount that a counter-entry takes back, and is negative then."""
+Hash = Annotated[str, Field(min_length=64, max_length=64, pattern=r"^[0-9a-f]{64}$")]
+"""SHA-256, in hexadecimal digits."""
 Percent = Annotated[str, Field(max_length=6, pattern=r"^[0-9]{1,3}(\.[0-9]{1,2})?$")]
 Quantity = Annotated[str, Field(min_length=2, max_length=16, pattern=r"^[1-9][0-9]*(Mi|Gi|Ti)$")]
 """A size in whole binary units: memory and disks are sold and configured in them."""
@@ -281,6 +283,26 @@ class Rule:
     rule: str
     message: str
     optional_old_self: bool = False
+
+
+def dated(field: str, what: str) -> tuple[Rule, Rule]:
+    """Return the rules of a list under `spec` whose entries are valid from `from` until the next one's: `what` are they.
+
+    What was done in the time of an entry is billed by it, so an entry stays as it is. That a new one does not begin in the
+    past is for the policy `managedvm-dated-prices`: a rule has no clock.
+    """
+    return (
+        Rule(
+            f"oldSelf.spec.{field}.all(o, self.spec.{field}.exists(n, n == o))",
+            f"spec.{field}: an entry is never changed or removed, what was done under it is billed by it (clause 4); "
+            "add an entry with a later `from`",
+        ),
+        Rule(
+            f"self.spec.{field}.all(a, self.spec.{field}.exists_one(b, timestamp(b.from) == timestamp(a.from)))",
+            f"spec.{field}: two {what} begin at the same instant, so nobody can say which one is valid (clause 4); "
+            "leave one of them out",
+        ),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,16 @@ from pydantic import Field
 from managedvm.api.base import (
     ApiModel,
     Column,
+    Hash,
     Kind,
-    LocalReference,
+    Name,
     NamespaceName,
     Resource,
     Rule,
     ShortText,
     Timestamp,
+    dated,
+    list_map,
 )
 
 
@@ -51,6 +54,13 @@ class PostalAddress(ApiModel):
     )
 
 
+class AgreedPriceList(ApiModel):
+    """The PriceList by which work is billed that begins from a date on, until the next entry's date."""
+
+    name: Name = Field(description="Name of the PriceList.")
+    from_: Timestamp = Field(alias="from", description="From when it is valid for this customer.")
+
+
 class CustomerSpec(ApiModel):
     """The contract party and what is agreed with it for all of its VMs."""
 
@@ -65,11 +75,26 @@ class CustomerSpec(ApiModel):
     namespaces: Annotated[
         tuple[NamespaceName, ...],
         Field(min_length=1, max_length=32, json_schema_extra={"x-kubernetes-list-type": "set"}),
-    ] = Field(description="Namespaces whose ManagedVMs may name this customer.")
-    price_list_ref: LocalReference = Field(description="The PriceList that effort is billed by (clause 4).")
+    ] = Field(
+        description="Namespaces whose ManagedVMs may name this customer, and whose records are billed to it. Each is one "
+        "customer's, and for good."
+    )
+    price_lists: Annotated[
+        tuple[AgreedPriceList, ...], Field(min_length=1, max_length=16, json_schema_extra=list_map("from"))
+    ] = Field(
+        description="The PriceLists that effort is billed by (clause 4), each from a date on. An entry is never changed or "
+        "removed; add one for other prices. Example: [{name: standard, from: '2026-01-01T00:00:00Z'}]."
+    )
     requests: Requests = Field(
         default=Requests(), description="Policy for requests outside the customer's list."
     )
+
+
+class StatementReference(ApiModel):
+    """A page of a statement, and the hash of what it says."""
+
+    name: Name = Field(description="Its name.")
+    hash: Hash = Field(description="Its hash.")
 
 
 class CustomerStatus(ApiModel):
@@ -79,6 +104,11 @@ class CustomerStatus(ApiModel):
         default=None,
         description="Work that begins earlier is in a statement already, and no more is taken in. Moved on, never back, "
         "by who may use the verb `close` on customers.",
+    )
+    last_statement: StatementReference | None = Field(
+        default=None,
+        description="The last page of the month that was closed last: the next one follows it, and no other. Moved on, never "
+        "back.",
     )
 
 
@@ -94,7 +124,7 @@ class Customer(Resource):
         columns=(
             Column("Number", ".spec.customerNumber"),
             Column("Name", ".spec.displayName"),
-            Column("Prices", ".spec.priceListRef.name"),
+            Column("Prices", ".spec.priceLists[-1].name", description="The price list named last"),
             Column("Closed-Until", ".status.closedUntil"),
             Column("Age", ".metadata.creationTimestamp", type="date"),
             Column("Namespaces", ".spec.namespaces", wide=True),
@@ -104,6 +134,7 @@ class Customer(Resource):
                 "self.spec.customerNumber == oldSelf.spec.customerNumber",
                 "spec.customerNumber: never changes, records refer to it (clause 1); create another Customer",
             ),
+            *dated("priceLists", "price lists"),
         ),
     )
 

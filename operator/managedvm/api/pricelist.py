@@ -19,6 +19,7 @@ from managedvm.api.base import (
     TimeZone,
     WallTime,
     Weekday,
+    dated,
     list_map,
 )
 
@@ -37,6 +38,15 @@ class HourlyRate(ApiModel):
     hourly: Money = Field(description="Price of one hour, net. Example: '120.00'.")
     increment: Duration = Field(description="Work is counted in steps of this. Example: 15m.")
     minimum: Duration = Field(description="A piece of work counts at least this. Example: 15m.")
+
+
+class ValueAddedTax(ApiModel):
+    """The value added tax from a date on, until the next entry's date."""
+
+    from_: Timestamp = Field(alias="from", description="From when it is due on work that begins then.")
+    percent: Annotated[str, Field(max_length=5, pattern=r"^[0-9]{1,2}(\.[0-9]{1,2})?$")] = Field(
+        description="Value added tax in percent. Example: '19'."
+    )
 
 
 _CALENDAR_DATE = r"^([12][0-9]{3}-)?(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$"
@@ -108,15 +118,18 @@ class PriceListSpec(ApiModel):
     currency: Annotated[str, Field(min_length=3, max_length=3, pattern=r"^[A-Z]{3}$")] = Field(
         description="ISO 4217 code with two decimals. Example: EUR."
     )
-    vat_percent: Annotated[str, Field(max_length=5, pattern=r"^[0-9]{1,2}(\.[0-9]{1,2})?$")] = Field(
-        description="Value added tax in percent. Example: '19'."
-    )
     automated_work: AutomatedWork = Field(
-        description="Free: the operator's own work costs nothing. Increment: it counts like a technician's."
+        description="Free: the operator's own work costs nothing. Increment: it counts like a technician's. It never "
+        "changes."
     )
     rates: Annotated[
         tuple[HourlyRate, ...], Field(min_length=1, max_length=64, json_schema_extra=list_map("from"))
     ] = Field(description="The rates. An entry is never changed or removed; add one for a new price.")
+    vat: Annotated[
+        tuple[ValueAddedTax, ...], Field(min_length=1, max_length=32, json_schema_extra=list_map("from"))
+    ] = Field(
+        description="The value added tax. An entry is never changed or removed; add one for a new rate."
+    )
     surcharges: Annotated[
         tuple[Surcharge, ...], Field(max_length=16, json_schema_extra=list_map("name", "from"))
     ] = Field(
@@ -141,16 +154,8 @@ class PriceList(Resource):
             Column("Age", ".metadata.creationTimestamp", type="date"),
         ),
         rules=(
-            Rule(
-                "oldSelf.spec.rates.all(o, self.spec.rates.exists(n, n == o))",
-                "spec.rates: an entry is never changed or removed, work done under it is billed by it (clause 4); "
-                "add an entry with a later `from`",
-            ),
-            Rule(
-                "self.spec.rates.all(a, self.spec.rates.exists_one(b, timestamp(b.from) == timestamp(a.from)))",
-                "spec.rates: two rates begin at the same instant, so nobody can say which one is valid (clause 4); "
-                "leave one of them out",
-            ),
+            *dated("rates", "rates"),
+            *dated("vat", "rates"),
             Rule(
                 "self.spec.rates.all(r, duration(r.increment) > duration('0s'))",
                 "spec.rates[].increment: work is counted in steps of a length (clause 4); write for example 15m",
@@ -164,6 +169,11 @@ class PriceList(Resource):
             Rule(
                 "self.spec.timeZone == oldSelf.spec.timeZone",
                 "spec.timeZone: never changes, months are billed by it (clause 4); create another PriceList",
+            ),
+            Rule(
+                "self.spec.automatedWork == oldSelf.spec.automatedWork",
+                "spec.automatedWork: never changes, it decides what work costs that is done already (clause 4); create "
+                "another PriceList, and name it in spec.priceLists of the customers from a date on",
             ),
             Rule(
                 "self.spec.currency == oldSelf.spec.currency",

@@ -12,6 +12,7 @@ from pydantic import Field
 from managedvm.api.base import (
     ApiModel,
     Column,
+    Hash,
     Identity,
     Kind,
     LocalReference,
@@ -28,15 +29,18 @@ from managedvm.api.base import (
     TimeZone,
 )
 from managedvm.api.changerequest import Billing, Channel
-from managedvm.api.customer import PostalAddress
+from managedvm.api.customer import PostalAddress, StatementReference
 from managedvm.api.workentry import Cause
 
 LINES_PER_PAGE = 500
 RECORDS_PER_PAGE = 2000
 PENDING_PER_PAGE = 500
+TAXES_PER_MONTH = 32
+
+COVERS = "covers.managedvm.dev/"
+"""With a namespace behind it, the label of a page that covers records of that namespace."""
 
 Month = Annotated[str, Field(min_length=7, max_length=7, pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])$")]
-Hash = Annotated[str, Field(min_length=64, max_length=64, pattern=r"^[0-9a-f]{64}$")]
 Currency = Annotated[str, Field(min_length=3, max_length=3, pattern=r"^[A-Z]{3}$")]
 
 _PAGE_SUFFIX = re.compile(r"-p[0-9]+$")
@@ -75,6 +79,9 @@ class StatementLine(ApiModel):
         default=None, description="What the surcharge adds to the rate, in percent."
     )
     amount: SignedMoney = Field(description="Amount, net; negative where it is taken back.")
+    vat_percent: Percent = Field(
+        description="Value added tax on it in percent: the rate valid when the work began, of what is taken back too."
+    )
     text: Annotated[str, Field(max_length=256)] = Field(
         description="What was done; the record has the whole text."
     )
@@ -100,22 +107,29 @@ class PendingEntry(ApiModel):
     reason: Annotated[str, Field(max_length=256)] = Field(description="Why it is not in the lines.")
 
 
+class TaxTotal(ApiModel):
+    """The value added tax on all that is billed by effort at one rate."""
+
+    percent: Percent = Field(description="Value added tax in percent.")
+    net: SignedMoney = Field(description="Sum of the lines at this rate.")
+    vat: SignedMoney = Field(description="Value added tax on that sum, rounded once.")
+
+
 class Totals(ApiModel):
     """The sums of all lines of the month."""
 
     net: SignedMoney = Field(description="Sum of the lines.")
-    vat_percent: Percent = Field(description="Value added tax in percent.")
-    vat: SignedMoney = Field(description="Value added tax on the sum, rounded once.")
+    taxes: Annotated[
+        tuple[TaxTotal, ...],
+        Field(max_length=TAXES_PER_MONTH, json_schema_extra={"x-kubernetes-list-type": "atomic"}),
+    ] = Field(
+        default=(),
+        description="Value added tax by its rate, the lowest first; none where nothing is billed by effort.",
+    )
+    vat: SignedMoney = Field(description="Value added tax in all.")
     gross: SignedMoney = Field(description="What is to be paid.")
     currency: Currency = Field(description="ISO 4217 code.")
     counted: SignedDuration = Field(description="Time billed by effort.")
-
-
-class Previous(ApiModel):
-    """The page or statement that this one follows."""
-
-    name: Name = Field(description="Its name.")
-    hash: Hash = Field(description="Its hash.")
 
 
 class Recipient(ApiModel):
@@ -143,7 +157,9 @@ class StatementSpec(ApiModel):
         default=None, description="How many pages there are; only on the last one, which ends the month."
     )
     recipient: Recipient = Field(description="The contract party as it was then.")
-    price_list_ref: LocalReference = Field(description="The customer's PriceList at the close.")
+    price_list_ref: LocalReference = Field(
+        description="The customer's PriceList at the end of the month; each record says by which one it was priced."
+    )
     lines: Annotated[
         tuple[StatementLine, ...],
         Field(max_length=LINES_PER_PAGE, json_schema_extra={"x-kubernetes-list-type": "atomic"}),
@@ -157,7 +173,7 @@ class StatementSpec(ApiModel):
         Field(max_length=PENDING_PER_PAGE, json_schema_extra={"x-kubernetes-list-type": "atomic"}),
     ] = Field(default=(), description="Work that was not accepted when the month was closed.")
     totals: Totals | None = Field(default=None, description="The sums of the month; only on the last page.")
-    previous: Previous | None = Field(
+    previous: StatementReference | None = Field(
         default=None, description="What this page follows; absent at the very first one."
     )
     hash: Hash = Field(description="SHA-256 of the canonical content of this page, `previous` included.")

@@ -1,6 +1,7 @@
 """`managedvm statement`: close a month, show it, hand it out, and verify that nobody has changed what was closed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -11,7 +12,9 @@ from rich.console import Console
 
 from managedvm import closing
 from managedvm.api.base import API_VERSION
+from managedvm.api.customer import CustomerStatus
 from managedvm.api.statement import Statement
+from managedvm.api.workentry import WorkEntry
 from managedvm.cli.archives import Archives, held_in
 from managedvm.cli.connection import Context, answer, api_server, fail
 from managedvm.clock import utc_now
@@ -56,7 +59,7 @@ def close(customer: Customer, month: Month, archives: Archives = None, context: 
     held = held_in(archives)
     question = _close(customer, month, held, context)
     try:
-        done = answer(question, missing=f"There is no Customer {customer}, or its PriceList is not there.")
+        done = answer(question, missing=f"There is no Customer {customer}.")
     except CannotCloseError as error:
         fail(f"{month} of {customer} cannot be closed: {error}.")
     closed = bill(done.pages)
@@ -123,9 +126,8 @@ def verify_command(
 ) -> None:
     """Find what was edited, deleted, inserted or reordered since the months were closed; silent where nothing was."""
     held = held_in(archives)
-    live, closed_until = (Ledger(), None) if offline else answer(_ledger(customer, context), missing="")
-    mine = Ledger(tuple(p for p in held.pages if p.spec.customer_ref.name == customer), held.records)
-    found = verify(live, mine, closed_until=closed_until, hashes=hashes or ())
+    live, settled = (Ledger(), None) if offline else answer(_ledger(customer, context), missing="")
+    found = verify(live, _of(customer, held), settled=settled, hashes=hashes or ())
     for problem in found:
         typer.echo(f"{problem.fault}: {problem.where}: {problem.text}")
     if found:
@@ -134,8 +136,7 @@ def verify_command(
 
 async def _close(customer: str, month: str, held: Ledger, context: str | None) -> closing.Closed:
     async with api_server(context, writes=True) as kube:
-        archived = tuple(page for page in held.pages if page.spec.customer_ref.name == customer)
-        return await closing.close(kube, customer, month, utc_now(), archived)
+        return await closing.close(kube, customer, month, utc_now(), held.pages)
 
 
 async def _pages(customer: str, month: str, held: Ledger, context: str | None) -> tuple[Statement, ...]:
@@ -145,7 +146,14 @@ async def _pages(customer: str, month: str, held: Ledger, context: str | None) -
     return tuple(p for p in pages.values() if p.spec.customer_ref.name == customer and p.spec.month == month)
 
 
-async def _ledger(customer: str, context: str | None) -> tuple[Ledger, datetime | None]:
+def _of(customer: str, held: Ledger) -> Ledger:
+    """Return archives as they are about one customer."""
+    own = tuple(page for page in held.pages if page.spec.customer_ref.name == customer)
+    others = tuple(page for page in held.pages if page.spec.customer_ref.name != customer)
+    return replace(held, pages=own, others=others)
+
+
+async def _ledger(customer: str, context: str | None) -> tuple[Ledger, CustomerStatus | None]:
     async with api_server(context) as kube:
         return await closing.read_ledger(kube, customer)
 
@@ -163,14 +171,25 @@ async def _archive(customer: str, month: str, context: str | None) -> bytes:
             fail(
                 f"{missing} of the {closed.covered} records of {closed.name} are not there, so no archive is written."
             )
-        return archive(bodies, records, await _explains(kube, customer, pages))
+        return archive(bodies, records, await _explains(kube, customer, pages, _priced_by(pages, records)))
 
 
-async def _explains(kube: HttpKube, customer: str, pages: tuple[Statement, ...]) -> list[closing.Object]:
-    """Return the customer, its people and its prices: what a reader of the archive may ask for."""
+def _priced_by(pages: tuple[Statement, ...], records: list[closing.Object]) -> set[str]:
+    """Return the price lists that a month rests on: the customer's, and those that its work was priced by."""
+    work = (WorkEntry.of(record) for record in records if record["kind"] == WorkEntry.KIND.kind)
+    charges = (entry.charge for entry in work)
+    return {page.spec.price_list_ref.name for page in pages} | {
+        charge.price_list_ref.name for charge in charges if charge is not None
+    }
+
+
+async def _explains(
+    kube: HttpKube, customer: str, pages: tuple[Statement, ...], named: Iterable[str]
+) -> list[closing.Object]:
+    """Return the customer, its people and its price lists: what a reader of the archive may ask for."""
     found = [
         {"apiVersion": API_VERSION, "kind": kind, **body}
-        for kind, name in (("Customer", customer), ("PriceList", pages[0].spec.price_list_ref.name))
+        for kind, name in (("Customer", customer), *(("PriceList", name) for name in sorted(named)))
         for body in await kube.list(kind, "", field=f"metadata.name={name}")
     ]
     for namespace in sorted({record.namespace for page in pages for record in page.spec.records}):

@@ -21,7 +21,7 @@ from managedvm.planning.calendar import Calendar
 from managedvm.planning.clauses import Clause
 from managedvm.planning.entitlement import Entitlement
 from managedvm.planning.findings import Finding
-from managedvm.planning.money import PriceBook
+from managedvm.planning.money import Prices
 from managedvm.planning.observed import PowerState, TaskFacts, TaskState, Unknown, VirtualMachine
 from managedvm.planning.standing import Asked, Standing, asked_of, standing
 from managedvm.planning.targets import Target
@@ -50,7 +50,7 @@ class Case:
     requests: dict[str, ChangeRequest]
     requesters: tuple[Requester, ...]
     policy: Requests
-    prices: PriceBook | None
+    prices: Prices
     task: TaskFacts | Unknown | None
     may_act: bool
     now: datetime

@@ -20,9 +20,9 @@ from managedvm.planning.case import (
 from managedvm.planning.charges import automated_charge
 from managedvm.planning.clauses import Clause
 from managedvm.planning.findings import Aspect, Finding, Reason, fails, holds
-from managedvm.planning.money import NoRateError, PriceBook
+from managedvm.planning.money import NoRateError, Prices
 from managedvm.planning.observed import TaskFacts, TaskState, Unknown
-from managedvm.planning.plan import Part, earliest
+from managedvm.planning.plan import Part
 from managedvm.planning.records import advanced, work_entry
 from managedvm.planning.standing import Standing
 from managedvm.planning.targets import found_value, note_key
@@ -69,7 +69,7 @@ def closing(
     request: ChangeRequest,
     stands: Standing,
     task: TaskFacts | None,
-    prices: PriceBook | None,
+    prices: Prices,
     now: datetime,
 ) -> tuple[RecordWork, AdvanceRequest] | str:
     """Return the actions that bill and close a request that has taken effect, or in words why that cannot be done."""
@@ -77,10 +77,11 @@ def closing(
     begin, end = (task.begin or task.queued_at, task.end or now) if task else (now, now)
     if task is None:
         activity += "; vCenter no longer tells when"
-    if prices is None:
-        return "its price list is gone. Restore it"
+    book = prices.at(begin)
+    if book is None:
+        return "no price list is valid for its customer at that time, or it is gone. Restore it"
     try:
-        charge = automated_charge(prices, begin, end)
+        charge = automated_charge(book, begin, end)
     except NoRateError as error:
         return f"{error}. Add a rate"
     entry = work_entry(request, activity, begin=begin, end=end, task=task, charge=charge)
@@ -125,9 +126,8 @@ def _not_billed(case: Case, request: ChangeRequest, why: str) -> Part:
 
 
 def next_price(case: Case) -> datetime | None:
-    """Return when the next rate of the price list begins, or None."""
-    rates = case.prices.rates if case.prices else ()
-    return earliest(rate.valid_from for rate in rates if case.now < rate.valid_from)
+    """Return when the next rate or price list begins, or None."""
+    return case.prices.next_change(case.now)
 
 
 def frozen(words: str) -> Part:

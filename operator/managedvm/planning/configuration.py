@@ -164,10 +164,11 @@ def _priced(case: Case, job: Job) -> Part | Job:
     """Return the job, or why it waits: work that must be billed is not done while nobody knows its price."""
     words = f"{job.target.change} waits: no price is valid for work that is billed by effort"
     try:
-        if case.prices is not None:
-            automated_charge(case.prices, case.now, case.now)
+        book = case.prices.at(case.now)
+        if book is not None:
+            automated_charge(book, case.now, case.now)
             return job
-        words += ". Set priceListRef of the Customer to an existing PriceList"
+        words += ". Create the PriceList that spec.priceLists of the Customer names, or add an entry that is valid now"
     except NoRateError as error:
         words += f": {error}. Add a rate"
     finding = fails(Aspect.RESOURCES_AS_AGREED, Reason.PRICE_UNKNOWN, words, Clause.OPTIONAL_SERVICES)

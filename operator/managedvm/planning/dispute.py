@@ -9,7 +9,7 @@ from managedvm.api.requestdecision import RequestDecision
 from managedvm.api.statement import Statement
 from managedvm.api.workentry import Charge, ChargeLine, WorkEntry
 from managedvm.planning.helpdesk import number_of
-from managedvm.planning.statement import lines_of
+from managedvm.planning.statementlines import lines_made
 from managedvm.planning.wallclock import shown
 
 
@@ -125,7 +125,7 @@ def _billed(entry: WorkEntry, request: ChangeRequest | None, pages: Iterable[Sta
             found = True
             text = f"{page.metadata.name} line {line.number}: {line.amount}, in the page with hash {page.spec.hash}"
             yield Fact("Billed", line.clause, text)
-        if lines and request is not None and len(lines) != len(lines_of(entry, request)):
+        if lines and request is not None and len(lines) != lines_made(entry):
             yield Fact(
                 "Billed", "4", "The statement has another number of lines than the record makes: verify it"
             )

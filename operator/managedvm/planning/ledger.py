@@ -1,7 +1,8 @@
 """What a record says, in one canonical form, and its digest: the same in every process, version and order of fields.
 
-Only what never changes once a month is closed has a part in it. Times are UTC, fields at their default are left out (so a
-new field with a default changes no digest), and nothing depends on how a library prints a value.
+Only what never changes once a month is closed has a part in it, and of that all that decides about a bill. Times are UTC, fields
+at their default are left out (so a new field with a default changes no digest), and nothing depends on how a library prints a
+value.
 """
 
 import hashlib
@@ -15,10 +16,16 @@ from managedvm.api.statement import SealedRecord, Statement
 from managedvm.planning.wallclock import as_utc
 
 WRITTEN_ONCE: Mapping[str, tuple[str, ...]] = {
-    "ChangeRequest": ("assessment", "authority"),
+    "ChangeRequest": ("assessment", "authority", "release"),
     "WorkEntry": ("charge",),
 }
-"""The fields of a status that are written once and belong to what the record says."""
+"""The fields of a status that are written once and belong to what the record says.
+
+A request is covered only when they are final: one that is held is not, until it is released or ends.
+"""
+
+FINAL_CONDITIONS: Mapping[str, str] = {"WorkEntry": "Accepted"}
+"""The condition that is final when a record is covered, and belongs to what it says."""
 
 
 class RecordKey(NamedTuple):
@@ -54,7 +61,9 @@ def hash_of(page: Statement) -> str:
     """Return the hash that a page of a statement must carry: of all that it says but the hash itself."""
     content = _content(page)
     content["spec"].pop("hash", None)
-    content.pop("appliedBy", None)  # the API server writes down who closed, when the hash is made already
+    # The API server writes down who closed and when, and then the hash is made already.
+    for later in ("appliedBy", "createdAt"):
+        content.pop(later, None)
     return _sha256(content)
 
 
@@ -68,8 +77,16 @@ def _content(record: Resource) -> dict[str, Any]:
     status = said.get("status", {})
     content = {**key_of(record)._asdict(), "spec": said["spec"]}
     once = {name: status[name] for name in WRITTEN_ONCE.get(record.KIND.kind, ()) if name in status}
+    verdict = FINAL_CONDITIONS.get(record.KIND.kind)
+    told = [condition for condition in status.get("conditions", ()) if condition["type"] == verdict]
+    if told:
+        once["conditions"] = [
+            {name: value for name, value in one.items() if name != "observedGeneration"} for one in told
+        ]
     if once:
         content["status"] = once
+    if record.metadata.creation_timestamp is not None:
+        content["createdAt"] = record.metadata.creation_timestamp
     if APPLIED_BY in record.metadata.annotations:
         content["appliedBy"] = record.metadata.annotations[APPLIED_BY]
     return content

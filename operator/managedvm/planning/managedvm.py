@@ -37,7 +37,7 @@ from managedvm.planning.identity import (
     sticky_identity,
 )
 from managedvm.planning.maintenance import maintenance_calendar
-from managedvm.planning.money import PriceBook
+from managedvm.planning.money import Prices
 from managedvm.planning.observed import RECONFIGURE, ClusterFacts, PowerState, TaskFacts, Unknown
 from managedvm.planning.plan import Part, joined
 from managedvm.planning.powercycle import asked_until
@@ -69,7 +69,7 @@ class Observed:
     levels: Mapping[str, ServiceLevelSpec]
     customer: CustomerSpec | None
     requesters: tuple[Requester, ...]
-    prices: PriceBook | None
+    prices: Prices
     vcenter: VCenterSpec | None
     sight: Sight | Unknown | None
     claims: Mapping[str, VMClaim]

@@ -6,11 +6,13 @@ line. Nothing here reads a clock, and a rate that begins after the work has no p
 
 import re
 from bisect import bisect_right
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Final
 
+from managedvm.api.customer import AgreedPriceList
 from managedvm.api.pricelist import AutomatedWork, PriceList
 from managedvm.planning.surcharges import Stretch, Surcharge, stretches
 from managedvm.planning.wallclock import as_utc
@@ -112,6 +114,39 @@ class PriceBook:
 
 
 @dataclass(frozen=True, slots=True)
+class Prices:
+    """The price books of a customer, each from an instant on until the next one's; None stands for a list that is not there.
+
+    What begins under one book is priced by it to its end.
+    """
+
+    agreed: tuple[tuple[datetime, PriceBook | None], ...]
+
+    @classmethod
+    def of(cls, agreed: Iterable[AgreedPriceList], list_named: Callable[[str], PriceList | None]) -> "Prices":
+        """Return the books of a customer's lists; `list_named` looks a PriceList up."""
+        found = ((entry.from_, list_named(entry.name)) for entry in agreed)
+        books = ((valid_from, PriceBook.of(known) if known else None) for valid_from, known in found)
+        return cls(tuple(sorted(books, key=lambda entry: entry[0])))
+
+    def at(self, instant: datetime) -> PriceBook | None:
+        """Return the book valid for work that begins at an instant; None where none is, or its list is not there."""
+        found = bisect_right(self.agreed, instant, key=lambda entry: entry[0])
+        return self.agreed[found - 1][1] if found else None
+
+    def next_change(self, now: datetime) -> datetime | None:
+        """Return when another rate or another book begins, None if nothing is known to."""
+        book = self.at(now)
+        begins = [valid_from for valid_from, _ in self.agreed]
+        begins += [rate.valid_from for rate in book.rates] if book else []
+        return min((begin for begin in begins if now < begin), default=None)
+
+
+NO_PRICES: Final = Prices(())
+"""What is agreed with nobody."""
+
+
+@dataclass(frozen=True, slots=True)
 class ChargeLine:
     """Work at one rate and one surcharge or none: from ``begin`` to ``end``, of which ``counted`` is charged.
 
@@ -176,6 +211,13 @@ def automated_charge(book: PriceBook, begin: datetime, end: datetime) -> Charge:
     if book.automated_work is AutomatedWork.FREE:
         return Charge((), book.currency, f"automated work is free by price list {book.name}")
     return _charge(book, begin, end, ())
+
+
+def vat_percent(prices: PriceList, begin: datetime) -> str | None:
+    """Return the value added tax in percent on work that began at an instant; None where none is listed for it."""
+    entries = sorted(prices.spec.vat, key=lambda entry: entry.from_)
+    found = bisect_right(entries, begin, key=lambda entry: entry.from_)
+    return entries[found - 1].percent if found else None
 
 
 def format_minor(amount: int, digits: int = 2) -> str:

@@ -8,7 +8,7 @@ from managedvm.api.customercontacts import Requester
 from managedvm.api.requestdecision import RequestDecision
 from managedvm.planning.calendar import Calendar
 from managedvm.planning.entitlement import Entitlement
-from managedvm.planning.money import PriceBook
+from managedvm.planning.money import NO_PRICES, Prices
 from managedvm.planning.observed import TaskFacts, Unknown, VirtualMachine
 from managedvm.planning.reaction import Worked
 
@@ -31,7 +31,7 @@ class ObservedRequest:
     requesters: tuple[Requester, ...]
     policy: Requests
     has_taken_effect: bool | Unknown
-    prices: PriceBook | None = None
+    prices: Prices = NO_PRICES
     task: TaskFacts | Unknown | None = None
     orphan: VirtualMachine | None = None
     work: tuple[Worked, ...] = ()

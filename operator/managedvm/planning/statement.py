@@ -12,15 +12,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from managedvm.api.base import LocalReference, ObjectMeta, Resource
-from managedvm.api.changerequest import FINAL_STATES, Billing, ChangeRequest
-from managedvm.api.customer import Customer
+from managedvm.api.changerequest import FINAL_STATES, ChangeRequest
+from managedvm.api.customer import Customer, StatementReference
 from managedvm.api.pricelist import PriceList
 from managedvm.api.statement import (
+    COVERS,
     LINES_PER_PAGE,
     PENDING_PER_PAGE,
     RECORDS_PER_PAGE,
     PendingEntry,
-    Previous,
     Recipient,
     SealedRecord,
     Statement,
@@ -30,15 +30,13 @@ from managedvm.api.statement import (
     statement_name,
 )
 from managedvm.api.workentry import WorkEntry
-from managedvm.planning.helpdesk import number_of
 from managedvm.planning.ledger import RecordKey, hash_of, key_of, sealed
-from managedvm.planning.money import format_minor, parse_minor
+from managedvm.planning.statementlines import NoTaxError, line_order, lines_of, shortened, summed, tax_on
 from managedvm.planning.wallclock import first_instant, shown, zone_named
 
 BYTES_PER_PAGE: Final = 768 * 1024
 """How much a page may say: etcd takes 1.5 MiB, and what the API server adds is little."""
 
-_TEXT: Final = 256
 _NO_HASH: Final = "0" * 64
 
 
@@ -56,19 +54,40 @@ class Period:
 
 @dataclass(frozen=True, slots=True)
 class Books:
-    """All that is read of one customer: its pages in any order, and its records by namespace and name."""
+    """All that is read of one customer: its pages in any order, its records by namespace and name, price lists by name.
+
+    `elsewhere` are the records that statements of other customers cover.
+    """
 
     customer: Customer
-    prices: PriceList
+    prices: Mapping[str, PriceList]
     pages: tuple[Statement, ...]
     requests: Mapping[tuple[str, str], ChangeRequest]
     work: tuple[WorkEntry, ...]
     decisions: tuple[Resource, ...] = ()
+    elsewhere: frozenset[RecordKey] = frozenset()
 
     @property
     def chain(self) -> tuple[Statement, ...]:
         """The pages in the order in which they were written."""
         return tuple(sorted(self.pages, key=position))
+
+    def prices_of(self, month: str) -> PriceList:
+        """Return the price list that is valid at the end of a month; raises CannotCloseError where there is none."""
+        for agreed in sorted(self.customer.spec.price_lists, key=lambda entry: entry.from_, reverse=True):
+            prices = self.prices.get(agreed.name)
+            if agreed.from_ >= period(month, prices.spec.time_zone if prices else "UTC").until:
+                continue
+            if prices is None:
+                raise CannotCloseError(f"PriceList {agreed.name} is not there; create it again as it was")
+            return prices
+        raise CannotCloseError(
+            f"spec.priceLists of the Customer names none for {month}; add an entry with an earlier `from`"
+        )
+
+    def period_of(self, month: str) -> Period:
+        """Return a month in the zone of its price list; raises CannotCloseError where there is none."""
+        return period(month, self.prices_of(month).spec.time_zone)
 
 
 @dataclass(slots=True)
@@ -113,12 +132,13 @@ def is_complete(pages: Iterable[Statement], month: str) -> bool:
 
 def refuse(books: Books, month: str, now: datetime) -> None:
     """Raise CannotCloseError where a month is not over, or is not the next one."""
-    zone = books.prices.spec.time_zone
+    zone = books.prices_of(month).spec.time_zone
     until = period(month, zone).until
     if now < until:
         raise CannotCloseError(
             f"{month} is not over: it ends at {shown(until)} ({zone}, the zone of the price list); close it then"
         )
+    _refuse_a_new_beginning(books, until)
     chain = books.chain
     if not chain or is_complete(books.pages, month):
         return
@@ -128,6 +148,27 @@ def refuse(books: Books, month: str, now: datetime) -> None:
         raise CannotCloseError(
             f"{month} does not follow: the next month to close is {due}, so that no work is left out (clause 4)"
         )
+
+
+def _refuse_a_new_beginning(books: Books, until: datetime) -> None:
+    """Raise CannotCloseError where the Customer says that more was closed than is there: all of it would be billed again."""
+    last, closed_until = books.customer.status.last_statement, books.customer.status.closed_until
+    if last is not None and last not in (reference_to(page) for page in books.pages):
+        raise CannotCloseError(
+            f"{last.name} with hash {last.hash[:12]}… was closed last and is not there, so nobody can say what was billed "
+            "before (clause 4); give the archive that holds it (--archive)"
+        )
+    # A first close that was interrupted has stopped the intake and written nothing.
+    if not books.pages and closed_until not in (None, until):
+        raise CannotCloseError(
+            f"the months until {shown(closed_until)} are closed and none of their statements is there, so nobody can say "
+            "what was billed before (clause 4); give the archives that hold them (--archive)"
+        )
+
+
+def reference_to(page: Statement) -> StatementReference:
+    """Return how the next page, and the Customer, name a page."""
+    return StatementReference(name=page.metadata.name, hash=page.spec.hash)
 
 
 def next_page(books: Books, month: str) -> Statement | None:
@@ -144,80 +185,18 @@ def next_page(books: Books, month: str) -> Statement | None:
             f"{chain[0].spec.previous.name} is not there, so nobody can say what was billed before; give the archive "
             "that holds it"
         )
-    items = tuple(_items(books, period(month, books.prices.spec.time_zone).until))
+    items = tuple(_items(books, month))
     taken = _fitting(items)
     page = _page(books, month, items[:taken])
     if taken == len(items):
         mine = (*_written(books, month), page)
-        page = _with(page, pages=len(mine), totals=totals(mine, books.prices))
+        page = _with(page, pages=len(mine), totals=totals(mine, books.prices_of(month)))
     return _with(page, hash=hash_of(page))
 
 
-def lines_of(entry: WorkEntry, request: ChangeRequest) -> tuple[StatementLine, ...]:
-    """Return the lines of an accepted entry, numbered from 1: one for each rate, or one where no rate was applied."""
-    charge = entry.charge
-    if charge is None:
-        return ()
-    spec, asked = entry.spec, request.spec
-    common = {
-        "namespace": entry.metadata.namespace,
-        "work_entry_ref": LocalReference(name=entry.metadata.name),
-        "change_request_ref": spec.change_request_ref,
-        "managed_vm_ref": asked.managed_vm_ref,
-        "kind": asked.kind.value,
-        "clause": charge.clause,
-        "billing": charge.billing,
-        "cause": spec.cause,
-        "requested_by": asked.requested_by,
-        "channel": asked.channel,
-        "ticket": number_of(request) or spec.ticket,
-        "ordered_at": request.metadata.creation_timestamp,
-        "performed_by": spec.performed_by,
-        "recorded_at": entry.metadata.creation_timestamp,
-        "text": _shortened(spec.activity),
-        "reverses": spec.reverses,
-    }
-    if not charge.lines:
-        whole = {"begin": spec.begin, "end": spec.until, "counted": charge.counted, "amount": charge.amount}
-        return (StatementLine(number=1, **common, **whole),)
-    return tuple(
-        StatementLine(number=number, **common, **line.model_dump(exclude={"rate_from"}))
-        for number, line in enumerate(charge.lines, start=1)
-    )
-
-
-def line_order(first: StatementLine) -> tuple[datetime, bool, str, str]:
-    """Return by what the work on a page is sorted, told by its first line: time, and what is taken back before its taking."""
-    return first.begin, first.reverses is not None, first.namespace, first.work_entry_ref.name
-
-
 def totals(pages: Iterable[Statement], prices: PriceList) -> Totals:
-    """Return the sums of all lines of a month's pages; the tax is worked out of the sum and rounded once."""
-    lines = [line for page in pages for line in page.spec.lines]
-    return summed(lines, prices.spec.vat_percent, prices.spec.currency)
-
-
-def summed(lines: Iterable[StatementLine], vat_percent: str, currency: str) -> Totals:
-    """Return the sums of lines, whose amounts are in minor units of the currency."""
-    lines = tuple(lines)
-    net = sum(parse_minor(line.amount) for line in lines)
-    vat = value_added_tax(net, vat_percent)
-    counted = (line.counted for line in lines if line.billing is Billing.EFFORT)
-    return Totals(
-        net=format_minor(net),
-        vat_percent=vat_percent,
-        vat=format_minor(vat),
-        gross=format_minor(net + vat),
-        currency=currency,
-        counted=sum(counted, timedelta()),
-    )
-
-
-def value_added_tax(net: int, percent: str) -> int:
-    """Return the tax on an amount in minor units, half a unit rounded away from zero, so that a credit mirrors a bill."""
-    scaled = abs(net) * parse_minor(percent)
-    tax = (2 * scaled + 10_000) // 20_000
-    return tax if net >= 0 else -tax
+    """Return the sums of all lines of a month's pages."""
+    return summed((line for page in pages for line in page.spec.lines), prices.spec.currency)
 
 
 def sealed_by(pages: Iterable[Statement]) -> frozenset[RecordKey]:
@@ -226,15 +205,19 @@ def sealed_by(pages: Iterable[Statement]) -> frozenset[RecordKey]:
 
 
 def is_settled(request: ChangeRequest) -> bool:
-    """Return whether all has been written of a request that is written once."""
+    """Return whether all has been written of a request that is written once; of a held one its release is missing."""
     status = request.status
-    return status.state in FINAL_STATES or (status.assessment is not None and status.authority is not None)
+    if status.state in FINAL_STATES:
+        return True
+    is_decided = status.authority is not None and (status.authority.may_proceed or status.release is not None)
+    return status.assessment is not None and is_decided
 
 
-def _items(books: Books, until: datetime) -> Iterator[_Item]:
+def _items(books: Books, month: str) -> Iterator[_Item]:
     """Yield what no page has yet: work in the order of time, then the other records, then what is pending."""
-    done = set(sealed_by(books.pages))
-    billable, pending = _worked(books, done, until)
+    until = books.period_of(month).until
+    done = {*sealed_by(books.pages), *books.elsewhere}
+    billable, pending = _worked(books, done, month)
     for entry, request, lines in sorted(billable, key=lambda work: line_order(work[2][0])):
         item = _Item(lines=lines, records=[sealed(entry)])
         if key_of(request) not in done:
@@ -251,19 +234,23 @@ def _items(books: Books, until: datetime) -> Iterator[_Item]:
 
 
 def _worked(
-    books: Books, done: AbstractSet[RecordKey], until: datetime
+    books: Books, done: AbstractSet[RecordKey], month: str
 ) -> tuple[list[tuple[WorkEntry, ChangeRequest, tuple[StatementLine, ...]]], list[PendingEntry]]:
-    """Return the work that began before `until` and is on no page: with its lines, and what cannot be billed."""
+    """Return the work that began before the month's end and is on no page: with its lines, and what cannot be billed."""
+    prices, until = books.prices_of(month), books.period_of(month).until
     billable, pending = [], []
     for entry in books.work:
         if key_of(entry) in done or entry.spec.begin >= until:
             continue
         request = books.requests.get((entry.metadata.namespace, entry.spec.change_request_ref.name))
-        reason = _hindrance(entry, request, books.prices)
+        reason = _hindrance(entry, request, prices)
         if request is None or reason:
             pending.append(_pending(entry, reason))
-        else:
-            billable.append((entry, request, lines_of(entry, request)))
+            continue
+        try:
+            billable.append((entry, request, lines_of(entry, request, tax_on(entry, books.prices))))
+        except NoTaxError as error:
+            pending.append(_pending(entry, str(error)))
     return billable, sorted(pending, key=lambda entry: (entry.namespace, entry.name))
 
 
@@ -275,7 +262,7 @@ def _hindrance(entry: WorkEntry, request: ChangeRequest | None, prices: PriceLis
     if request is None:
         return f"Its ChangeRequest {entry.spec.change_request_ref.name} is not there."
     if not is_settled(request):
-        return f"The operator has not assessed ChangeRequest {request.metadata.name} yet."
+        return f"ChangeRequest {request.metadata.name} is not assessed yet, or held."
     if request.status.ticket is not None and request.status.ticket.number is None:
         return f"ChangeRequest {request.metadata.name} has no ticket in the helpdesk yet."
     if entry.charge.currency != prices.spec.currency:
@@ -285,7 +272,7 @@ def _hindrance(entry: WorkEntry, request: ChangeRequest | None, prices: PriceLis
 
 def _pending(entry: WorkEntry, reason: str) -> PendingEntry:
     meta = entry.metadata
-    return PendingEntry(namespace=meta.namespace, name=meta.name, reason=_shortened(reason))
+    return PendingEntry(namespace=meta.namespace, name=meta.name, reason=shortened(reason))
 
 
 def _fitting(items: tuple[_Item, ...]) -> int:
@@ -312,7 +299,8 @@ def _with(page: Statement, **said: Any) -> Statement:
 
 def _page(books: Books, month: str, items: tuple[_Item, ...]) -> Statement:
     """Return the next page without its hash, and without what only the last page says."""
-    party, zone, written = books.customer, books.prices.spec.time_zone, _written(books, month)
+    party, prices, written = books.customer, books.prices_of(month), _written(books, month)
+    records = sorted((record for item in items for record in item.records), key=key_of)
     number = len(written) + 1
     follows = books.chain[-1] if books.pages else None
     offset = max((line.number for page in written for line in page.spec.lines), default=0)
@@ -320,8 +308,8 @@ def _page(books: Books, month: str, items: tuple[_Item, ...]) -> Statement:
     spec = StatementSpec(
         customer_ref=LocalReference(name=party.metadata.name),
         month=month,
-        time_zone=zone,
-        until=period(month, zone).until,
+        time_zone=prices.spec.time_zone,
+        until=books.period_of(month).until,
         page=number,
         recipient=Recipient(
             customer_number=party.spec.customer_number,
@@ -329,20 +317,20 @@ def _page(books: Books, month: str, items: tuple[_Item, ...]) -> Statement:
             address=party.spec.address,
             vat_id=party.spec.vat_id,
         ),
-        price_list_ref=party.spec.price_list_ref,
+        price_list_ref=LocalReference(name=prices.metadata.name),
         lines=tuple(
             line.model_copy(update={"number": at}) for at, line in enumerate(lines, start=offset + 1)
         ),
-        records=tuple(sorted((record for item in items for record in item.records), key=key_of)),
+        records=tuple(records),
         pending=tuple(entry for item in items for entry in item.pending),
-        previous=Previous(name=follows.metadata.name, hash=follows.spec.hash) if follows else None,
+        previous=reference_to(follows) if follows else None,
         hash=_NO_HASH,
     )
     # The pages of a month stay together although the customer's list of namespaces changes meanwhile.
     namespace = written[0].metadata.namespace if written else party.spec.namespaces[0]
-    meta = ObjectMeta(name=statement_name(party.metadata.name, month, number), namespace=namespace)
+    meta = ObjectMeta(
+        name=statement_name(party.metadata.name, month, number),
+        namespace=namespace,
+        labels={f"{COVERS}{record.namespace}": "true" for record in records},
+    )
     return Statement(metadata=meta, spec=spec)
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) <= _TEXT else f"{text[: _TEXT - 1]}…"

@@ -1,7 +1,8 @@
 """Whether a ledger is what it was when its months were closed; each thing that is not is found and named.
 
-Checked are the chain of the pages, what each page says of itself, every record against the digest that covers it, and every
-line against its record. A record may be in the cluster, in an archive, or in both; then both copies are looked at.
+Checked are the chain of the pages, and whether it is the one that the Customer names; what each page says of itself; every
+record against the digest that covers it; every line against its record; and that no other customer's statement covers it. A
+record may be in the cluster, in an archive, or in both; then both copies are looked at.
 """
 
 from collections import Counter
@@ -13,11 +14,14 @@ from itertools import pairwise
 
 from managedvm.api.base import Resource
 from managedvm.api.changerequest import ChangeRequest
-from managedvm.api.statement import Previous, SealedRecord, Statement, StatementLine, statement_name
+from managedvm.api.customer import CustomerStatus
+from managedvm.api.pricelist import PriceList
+from managedvm.api.statement import SealedRecord, Statement, StatementLine, statement_name
 from managedvm.api.workentry import WorkEntry
 from managedvm.planning.ledger import RecordKey, digest, hash_of, key_of
 from managedvm.planning.records import OPERATOR
-from managedvm.planning.statement import following, line_order, lines_of, position, sealed_by, summed
+from managedvm.planning.statement import following, period, position, reference_to, sealed_by
+from managedvm.planning.statementlines import NoTaxError, line_order, lines_of, summed, tax_on
 from managedvm.planning.wallclock import shown
 
 NOT_SEEN_AT_ONCE = timedelta(minutes=1)
@@ -49,10 +53,15 @@ class Discrepancy:
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """One place that holds pages and records: the cluster, or archives."""
+    """One place that holds a customer's pages and records: the cluster, or archives.
+
+    `others` are pages of other customers that may cover the same records; `prices` are price lists by name.
+    """
 
     pages: tuple[Statement, ...] = ()
     records: Mapping[RecordKey, Resource] = field(default_factory=dict)
+    others: tuple[Statement, ...] = ()
+    prices: Mapping[str, PriceList] = field(default_factory=dict)
 
 
 Found = Iterator[Discrepancy]
@@ -62,28 +71,30 @@ def verify(
     live: Ledger,
     archive: Ledger | None = None,
     *,
-    closed_until: datetime | None = None,
+    settled: CustomerStatus | None = None,
     hashes: Iterable[str] = (),
 ) -> tuple[Discrepancy, ...]:
     """Return all that is not as it was; nothing where all is.
 
     `hashes` are those that documents in other hands carry, each must be in the chain: whoever can rewrite all that is
-    here cannot rewrite those. `closed_until` is how far the customer's months are closed.
+    here cannot rewrite those. `settled` is how far the Customer says that its months are closed, where it is known.
     """
     held = archive or Ledger()
     chain = tuple(sorted({_said(page): page for page in (*held.pages, *live.pages)}.values(), key=position))
     records = {**held.records, **live.records}
     found = [
         *(problem for page in chain for problem in _page_itself(page)),
-        *_chain(chain, closed_until),
+        *_chain(chain),
+        *(_as_settled(chain, settled) if settled else ()),
         *_hashes(chain, hashes),
         *_sums(chain),
-        *_twice(chain),
+        *_twice(chain, (*held.others, *live.others)),
         *_copies(chain, live.records, "in the cluster"),
         *_copies(chain, held.records, "in the archive"),
         *_missing(chain, records),
-        *(problem for page in chain for problem in _lines(page, records)),
-        *_around(chain, live.records),
+        *(problem for page in chain for problem in _lines(page, records, {**held.prices, **live.prices})),
+        *_currencies(chain, records),
+        *_around(chain, live.records, sealed_by((*held.others, *live.others))),
     ]
     return tuple(dict.fromkeys(found))
 
@@ -91,7 +102,7 @@ def verify(
 def broken(pages: Iterable[Statement]) -> tuple[Discrepancy, ...]:
     """Return what is wrong with pages by themselves; that the latest month is not finished is nothing wrong."""
     chain = tuple(sorted(pages, key=position))
-    found = (*(problem for page in chain for problem in _page_itself(page)), *_chain(chain, None))
+    found = (*(problem for page in chain for problem in _page_itself(page)), *_chain(chain))
     return tuple(problem for problem in found if problem.fault is not Fault.INCOMPLETE)
 
 
@@ -107,6 +118,8 @@ def _page_itself(page: Statement) -> Found:
     should = statement_name(spec.customer_ref.name, spec.month, spec.page)
     if name != should:
         yield Discrepancy(Fault.REORDERED, name, f"its content is that of {should}")
+    if spec.until != period(spec.month, spec.time_zone).until:
+        yield Discrepancy(Fault.EDITED, name, f"{spec.month} does not end at {shown(spec.until)}")
     keys = [key_of(record) for record in spec.records]
     if keys != sorted(set(keys)):
         yield Discrepancy(Fault.REORDERED, name, "its records do not stand in their order, each once")
@@ -118,14 +131,8 @@ def _page_itself(page: Statement) -> Found:
         yield Discrepancy(Fault.INSERTED, name, f"it has a line of {key} and does not cover it")
 
 
-def _chain(chain: tuple[Statement, ...], closed_until: datetime | None) -> Found:
+def _chain(chain: tuple[Statement, ...]) -> Found:
     if not chain:
-        if closed_until is not None:
-            yield Discrepancy(
-                Fault.DELETED,
-                "statements",
-                f"months are closed until {shown(closed_until)}, and none is there",
-            )
         return
     first, latest = chain[0], chain[-1]
     if first.spec.previous is not None:
@@ -136,12 +143,35 @@ def _chain(chain: tuple[Statement, ...], closed_until: datetime | None) -> Found
     if latest.spec.pages is None:
         text = "the last page of the month is not there: it was deleted, or closing was interrupted; close the month again"
         yield Discrepancy(Fault.INCOMPLETE, latest.metadata.name, text)
-    if closed_until is not None and latest.spec.until < closed_until:
-        text = f"months are closed until {shown(closed_until)}, and no statement of them follows"
-        yield Discrepancy(Fault.DELETED, latest.metadata.name, text)
-    if closed_until is not None and latest.spec.until > closed_until:
-        text = f"months are closed until {shown(closed_until)} only"
+
+
+def _as_settled(chain: tuple[Statement, ...], settled: CustomerStatus) -> Found:
+    """Compare the chain with what the Customer says: how far its months are closed, and by which page last."""
+    until, last = settled.closed_until, settled.last_statement
+    if last is not None and all(page.metadata.name != last.name for page in chain):
+        text = "it was written last, and it is neither in the cluster nor in an archive"
+        yield Discrepancy(Fault.DELETED, last.name, text)
+    elif last is not None and last not in map(reference_to, chain):
+        text = (
+            f"its hash was {last.hash[:12]}… when the month was closed: it was replaced, or all before it was"
+        )
+        yield Discrepancy(Fault.EDITED, last.name, text)
+    if not chain:
+        if until is not None:
+            text = f"months are closed until {shown(until)}, and none of their statements is there"
+            yield Discrepancy(Fault.DELETED, "statements", text)
+        return
+    latest = chain[-1]
+    if until is None or latest.spec.until > until:
+        text = f"months are closed until {shown(until)} only" if until else "no month is closed"
+        text += ": it was put in, or the Customer was made anew; then close its month again"
         yield Discrepancy(Fault.INSERTED, latest.metadata.name, text)
+    elif latest.spec.until < until:
+        text = f"months are closed until {shown(until)}, and no statement of them follows"
+        yield Discrepancy(Fault.DELETED, latest.metadata.name, text)
+    if latest.spec.pages is not None and (last is None or last in map(reference_to, chain[:-1])):
+        text = "the Customer does not name it yet: it was put in, or closing was interrupted; close the month again"
+        yield Discrepancy(Fault.INCOMPLETE, latest.metadata.name, text)
 
 
 def _follows(before: Statement, page: Statement) -> Found:
@@ -157,7 +187,7 @@ def _follows(before: Statement, page: Statement) -> Found:
     if not is_next:
         text = f"after {before.metadata.name} comes {name}: what belongs between them is not there"
         yield Discrepancy(Fault.DELETED, name, text)
-    if previous != Previous(name=before.metadata.name, hash=before.spec.hash):
+    if previous != reference_to(before):
         said = f"{previous.name} with hash {previous.hash[:12]}…" if previous else "nothing"
         text = f"it follows {said}, and what stands before it is {before.metadata.name} with hash {before.spec.hash[:12]}…"
         yield Discrepancy(Fault.BROKEN_CHAIN, name, text)
@@ -176,7 +206,7 @@ def _sums(chain: tuple[Statement, ...]) -> Found:
         month, stated = [p for p in chain if p.spec.month == page.spec.month], page.spec.totals
         lines = [line for one in month for line in one.spec.lines]
         if stated is not None:
-            right = summed(lines, stated.vat_percent, stated.currency)
+            right = summed(lines, stated.currency)
             for name, said in stated.to_json().items():
                 if (should := right.to_json()[name]) != said:
                     text = f"totals.{name} is {said}, and the lines make {should}"
@@ -193,11 +223,15 @@ def _sums(chain: tuple[Statement, ...]) -> Found:
             )
 
 
-def _twice(chain: tuple[Statement, ...]) -> Found:
+def _twice(chain: tuple[Statement, ...], others: tuple[Statement, ...]) -> Found:
     times = Counter(key_of(record) for page in chain for record in page.spec.records)
     for key, count in times.items():
         if count > 1:
             yield Discrepancy(Fault.BILLED_TWICE, str(key), f"it is covered {count} times")
+    for page in {page.key: page for page in others}.values():
+        for key in sorted(sealed_by([page]) & times.keys()):
+            text = f"{page.metadata.name} of customer {page.spec.customer_ref.name} covers it too"
+            yield Discrepancy(Fault.BILLED_TWICE, str(key), text)
 
 
 def _copies(chain: tuple[Statement, ...], records: Mapping[RecordKey, Resource], place: str) -> Found:
@@ -223,7 +257,7 @@ def _missing(chain: tuple[Statement, ...], records: Mapping[RecordKey, Resource]
             yield Discrepancy(Fault.DELETED, str(key), text)
 
 
-def _lines(page: Statement, records: Mapping[RecordKey, Resource]) -> Found:
+def _lines(page: Statement, records: Mapping[RecordKey, Resource], prices: Mapping[str, PriceList]) -> Found:
     """Compare each line with what its record makes of it; what is not there is told elsewhere."""
     for key, lines in _entries(page).items():
         entry = records.get(key)
@@ -232,7 +266,7 @@ def _lines(page: Statement, records: Mapping[RecordKey, Resource]) -> Found:
         )
         if not isinstance(entry, WorkEntry) or not isinstance(asked, ChangeRequest):
             continue
-        right = lines_of(entry, asked)
+        right = _right(entry, asked, lines, prices)
         if len(right) != len(lines):
             text = f"{key} makes {len(right)} lines, and {len(lines)} are there"
             yield Discrepancy(
@@ -247,9 +281,34 @@ def _lines(page: Statement, records: Mapping[RecordKey, Resource]) -> Found:
                     yield Discrepancy(Fault.EDITED, f"{page.metadata.name} line {line.number}", text)
 
 
-def _around(chain: tuple[Statement, ...], records: Mapping[RecordKey, Resource]) -> Found:
+def _right(
+    entry: WorkEntry, asked: ChangeRequest, lines: list[StatementLine], prices: Mapping[str, PriceList]
+) -> tuple[StatementLine, ...]:
+    """Return the lines that an entry makes; where its price list is not there, with the tax that stands in them."""
+    try:
+        return lines_of(entry, asked, tax_on(entry, prices))
+    except NoTaxError:
+        stated = {line.begin: line.vat_percent for line in lines}
+        return lines_of(entry, asked, lambda begin: stated.get(begin, lines[0].vat_percent))
+
+
+def _currencies(chain: tuple[Statement, ...], records: Mapping[RecordKey, Resource]) -> Found:
+    """Compare the currency of each month with that of its records: a line has none of its own."""
+    stated = {page.spec.month: page.spec.totals.currency for page in chain if page.spec.totals is not None}
+    for page in chain:
+        for key in _entries(page):
+            entry, said = records.get(key), stated.get(page.spec.month)
+            charge = entry.charge if isinstance(entry, WorkEntry) else None
+            if said is not None and charge is not None and charge.currency != said:
+                text = f"totals.currency is {said}, and {key} is priced in {charge.currency}"
+                yield Discrepancy(Fault.EDITED, page.metadata.name, text)
+
+
+def _around(
+    chain: tuple[Statement, ...], records: Mapping[RecordKey, Resource], elsewhere: frozenset[RecordKey]
+) -> Found:
     """Find work that came into a closed month from outside, and work that a close did not take although it was there."""
-    sealed = sealed_by(chain)
+    sealed = sealed_by(chain) | elsewhere
     told = {(entry.namespace, entry.name) for page in chain for entry in page.spec.pending}
     closes = [page for page in chain if page.spec.pages is not None and page.metadata.creation_timestamp]
     for key, entry in records.items():

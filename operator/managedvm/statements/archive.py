@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from managedvm.api.base import Resource
 from managedvm.api.changerequest import ChangeRequest
+from managedvm.api.pricelist import PriceList
 from managedvm.api.requestdecision import RequestDecision
 from managedvm.api.statement import Statement
 from managedvm.api.workentry import WorkEntry
@@ -44,7 +45,7 @@ def archive(pages: Iterable[Object], records: Iterable[Object], explains: Iterab
 
 
 def read_archive(text: bytes) -> Ledger:
-    """Return the pages and records of an archive.
+    """Return the pages, records and price lists of an archive.
 
     Raises:
         NotAnArchiveError: it is no archive, or it holds what cannot be read.
@@ -55,19 +56,26 @@ def read_archive(text: bytes) -> Ledger:
             raise NotAnArchiveError(f"it is no archive: it does not say format {FORMAT}")
         pages = tuple(Statement.of(body) for body in content["statements"])
         records = [_RECORDS[body["kind"]].of(body) for body in content["records"]]
+        prices = [PriceList.of(body) for body in content["explains"] if body["kind"] == PriceList.KIND.kind]
     except (orjson.JSONDecodeError, ValidationError, KeyError, TypeError) as error:
         raise NotAnArchiveError(f"it cannot be read: {error}") from error
-    return Ledger(pages, {key_of(record): record for record in records})
+    return Ledger(
+        pages,
+        {key_of(record): record for record in records},
+        prices={one.metadata.name: one for one in prices},
+    )
 
 
 def merged(ledgers: Iterable[Ledger]) -> Ledger:
     """Return several archives as one; of a record that is in several, the copy of the last is taken."""
     pages: list[Statement] = []
     records: dict[Any, Resource] = {}
+    prices: dict[str, PriceList] = {}
     for one in ledgers:
         pages += one.pages
         records.update(one.records)
-    return Ledger(tuple(pages), records)
+        prices.update(one.prices)
+    return Ledger(tuple(pages), records, prices=prices)
 
 
 def _bare(body: Object) -> Object:

@@ -87,7 +87,7 @@ def _refuse(bill: Bill) -> None:
         raise NotAnInvoiceError(
             "spec.address of the Customer was not set when the month was closed, and an invoice needs it"
         )
-    if Decimal(bill.totals.vat_percent) == 0:
+    if any(Decimal(tax.percent) == 0 for tax in bill.totals.taxes):
         raise NotAnInvoiceError("the price list has no value added tax; why none is due is not known here")
 
 
@@ -136,7 +136,7 @@ def _item(bill: Bill, line: StatementLine, sign: int, language: Language) -> Lin
     item.delivery.billed_quantity = ((sign * minutes).quantize(_FOUR_DECIMALS), _MINUTES)
     item.settlement.trade_tax.type_code = "VAT"
     item.settlement.trade_tax.category_code = _STANDARD_RATE
-    item.settlement.trade_tax.rate_applicable_percent = Decimal(bill.totals.vat_percent)
+    item.settlement.trade_tax.rate_applicable_percent = Decimal(line.vat_percent)
     item.settlement.monetary_summation.total_amount = sign * Decimal(line.amount)
     return item
 
@@ -153,13 +153,14 @@ def _settlement(document: Document, bill: Bill, provider: Provider, sign: int) -
     if provider.bic:
         means.payee_institution.bic = provider.bic
     settlement.payment_means.add(means)
-    tax = ApplicableTradeTax()
-    tax.calculated_amount = vat
-    tax.type_code = "VAT"
-    tax.basis_amount = net
-    tax.category_code = _STANDARD_RATE
-    tax.rate_applicable_percent = Decimal(sums.vat_percent)
-    settlement.trade_tax.add(tax)
+    for one in sums.taxes:
+        tax = ApplicableTradeTax()
+        tax.calculated_amount = sign * Decimal(one.vat)
+        tax.type_code = "VAT"
+        tax.basis_amount = sign * Decimal(one.net)
+        tax.category_code = _STANDARD_RATE
+        tax.rate_applicable_percent = Decimal(one.percent)
+        settlement.trade_tax.add(tax)
     settlement.period.start = _day(bill.begin, bill.zone)
     settlement.period.end = _day(bill.until - timedelta(seconds=1), bill.zone)
     terms = PaymentTerms()

@@ -18,7 +18,7 @@ from managedvm.planning.bill import Bill
 from managedvm.planning.records import OPERATOR
 from managedvm.planning.wallclock import shown
 from managedvm.statements.provider import Provider
-from managedvm.statements.table import rate, time_of
+from managedvm.statements.table import rate, tax_rows, time_of
 from managedvm.statements.words import (
     Language,
     Text,
@@ -27,7 +27,6 @@ from managedvm.statements.words import (
     kind_of,
     money,
     month_name,
-    percent,
     span,
     through,
 )
@@ -331,12 +330,12 @@ def _done(line: StatementLine, language: Language) -> str:
 
 def _totals(paper: _Paper, bill: Bill, language: Language) -> None:
     sums = bill.totals
-    paper.needs(26)
+    paper.needs(20 + 6 * len(sums.taxes))
     net = f"{Text.NET.in_(language)} ({Text.COUNTED.in_(language)} {hours(sums.counted)})"
     gross = Text.CREDIT if sums.gross.startswith("-") else Text.GROSS
     rows = (
         (net, sums.net, False),
-        (Text.VAT.in_(language, percent(sums.vat_percent, language)), sums.vat, False),
+        *((label, vat, False) for label, vat in tax_rows(sums, language)),
         (gross.in_(language), sums.gross, True),
     )
     for label, amount, strong in rows:

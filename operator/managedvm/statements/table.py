@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text as Rich
 
 from managedvm.api.changerequest import Billing
-from managedvm.api.statement import StatementLine
+from managedvm.api.statement import StatementLine, Totals
 from managedvm.planning.bill import Bill
 from managedvm.planning.wallclock import shown
 from managedvm.statements.words import (
@@ -93,10 +93,21 @@ def _totals(bill: Bill, language: Language) -> Table:
         Text.NET.in_(language) + f" ({Text.COUNTED.in_(language)} {hours(sums.counted)})",
         money(sums.net, sums.currency, language),
     )
-    vat = Text.VAT.in_(language, percent(sums.vat_percent, language))
-    table.add_row(vat, money(sums.vat, sums.currency, language))
+    for label, vat in tax_rows(sums, language):
+        table.add_row(label, money(vat, sums.currency, language))
     table.add_row(Text.GROSS.in_(language), money(sums.gross, sums.currency, language), style="bold")
     return table
+
+
+def tax_rows(sums: Totals, language: Language) -> tuple[tuple[str, str], ...]:
+    """Return for each rate of the value added tax its label and its amount; of several, with the sum that it is on."""
+    rows = []
+    for tax in sums.taxes:
+        label = Text.VAT.in_(language, percent(tax.percent, language))
+        if len(sums.taxes) > 1:
+            label = Text.VAT_ON.in_(language, label, money(tax.net, sums.currency, language))
+        rows.append((label, tax.vat))
+    return tuple(rows)
 
 
 FOCUS_COLUMNS = (
@@ -138,6 +149,7 @@ OWN_COLUMNS = (
     "x_PerformedBy",
     "x_Surcharge",
     "x_SurchargePercent",
+    "x_VatPercent",
 )
 
 
@@ -190,6 +202,7 @@ def _row(bill: Bill, line: StatementLine) -> dict[str, str]:
         "x_PerformedBy": line.performed_by,
         "x_Surcharge": line.surcharge or "",
         "x_SurchargePercent": line.surcharge_percent or "",
+        "x_VatPercent": line.vat_percent,
     }
 
 

@@ -47,6 +47,7 @@ class Text(Enum):
     NO_LINES = ("In diesem Monat wurde nichts gearbeitet.", "No work was done in this month.")
     NET = ("Summe netto", "Net total")
     VAT = ("Umsatzsteuer {} %", "VAT {} %")
+    VAT_ON = ("{} auf {}", "{} on {}")
     GROSS = ("Gesamtbetrag", "Total")
     CREDIT = ("Gutschrift", "Credit")
     COUNTED = ("abgerechnete Zeit", "time billed")

@@ -170,11 +170,11 @@ class HttpKube:
         # Items of a list do not carry their own kind.
         return {"apiVersion": page["apiVersion"], "kind": kind, **items[0]} if items else None
 
-    async def list(self, kind: str, namespace: str, field: str = "") -> list[Object]:
-        """List the objects of a namespace, where a field has a value if one is given (`spec.x=y`)."""
+    async def list(self, kind: str, namespace: str, field: str = "", label: str = "") -> list[Object]:
+        """List the objects of a namespace; those where a field has a value (`spec.x=y`), or that have a label."""
         token, items = "", []
         while True:
-            query = {"limit": str(PAGE), "fieldSelector": field, "continue": token}
+            query = {"limit": str(PAGE), "fieldSelector": field, "labelSelector": label, "continue": token}
             page = await self._call(
                 "GET", ENDPOINTS[kind].path(namespace), query={k: v for k, v in query.items() if v}
             )

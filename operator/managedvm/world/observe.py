@@ -24,7 +24,7 @@ from managedvm.planning.entitlement import entitle
 from managedvm.planning.helpdesk import awaits_ticket
 from managedvm.planning.identity import Sight, sticky_identity
 from managedvm.planning.maintenance import maintenance_calendar
-from managedvm.planning.money import PriceBook
+from managedvm.planning.money import Prices
 from managedvm.planning.names import claim_name
 from managedvm.planning.observed import (
     RECONFIGURE,
@@ -178,7 +178,7 @@ class Observer:
             requesters=self._requesters(namespace),
             policy=policy,
             has_taken_effect=effect,
-            prices=self._prices(party) if is_orphan else None,
+            prices=self._prices(party if is_orphan else None),
             task=await self._task_of(request) if is_orphan else None,
             orphan=self._orphan(request) if vm is None else None,
             work=work_on(self._store, request),
@@ -193,8 +193,9 @@ class Observer:
         vm = self._store.get("ManagedVM", namespace, request.spec.managed_vm_ref.name) if request else None
         party = self._customer(vm["spec"]["customerRef"]["name"]) if vm else self._customer_of(namespace)
         missing = missing_policies(self._store)
+        book = self._prices(party).at(entry.spec.begin)
         awaits = request is not None and awaits_ticket(self._one(Helpdesk, SINGLETON_HELPDESK), request)
-        return observed_work(self._store, entry, request, self._prices(party), missing, awaits_ticket=awaits)
+        return observed_work(self._store, entry, request, book, missing, awaits_ticket=awaits)
 
     def claim_owner_exists(self, claim: VMClaim) -> bool:
         """Return whether the ManagedVM that holds the claim is there."""
@@ -343,9 +344,9 @@ class Observer:
         found = self._one(CustomerContacts, SINGLETON, namespace)
         return found.spec.requesters if found else ()
 
-    def _prices(self, customer: CustomerSpec | None) -> PriceBook | None:
-        found = self._one(PriceList, customer.price_list_ref.name) if customer else None
-        return PriceBook.of(found) if found else None
+    def _prices(self, customer: CustomerSpec | None) -> Prices:
+        agreed = customer.price_lists if customer else ()
+        return Prices.of(agreed, lambda name: self._one(PriceList, name))
 
     def _all(self, model: type[R]) -> Iterator[tuple[str, R]]:
         for key in self._store.keys(model.KIND.kind):

@@ -21,12 +21,13 @@ OF_ONE_VM = frozenset({"ManagedVM", "VMClaim", "ChangeRequest", "RequestDecision
 
 
 class Names(NamedTuple):
-    """Under what a pass looks for its VM: in which VCenter, by which UUID, at which path, under which claim."""
+    """Under what a pass looks for its VM and its requests: VCenter, UUID, path, claim, and the id of its order slip."""
 
     vcenter: str
     instance_uuid: str
     path: str
     claim: str
+    slip: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +56,10 @@ class Unchanged:
         """Return what a pass that begins now will be decided on, or None where no VM can be seen for certain."""
         if vm.status.vm is None:
             return None
-        wanted, seen = vm.spec.vm, vm.status.vm
+        wanted, seen, change = vm.spec.vm, vm.status.vm, vm.spec.change
         claim = claim_name(seen.v_center_uuid, seen.instance_uuid)
-        names = Names(wanted.v_center_ref.name, seen.instance_uuid, wanted.inventory_path or "", claim)
+        path, slip = wanted.inventory_path or "", change.id if change else ""
+        names = Names(wanted.v_center_ref.name, seen.instance_uuid, path, claim, slip)
         mark = self._mark(key, names)
         return None if mark is None else Sighted(names, mark)
 
@@ -101,7 +103,8 @@ class Unchanged:
             store.versions("VMClaim", "owner", own),
             store.version("VMClaim", "", names.claim),
             # Decisions and work count while a request is open, and then nothing is noted.
-            store.versions("ChangeRequest", "vm", own),
+            store.versions("ChangeRequest", "open", own),
+            store.versions("ChangeRequest", "slip", (*own, names.slip)),
             link.connection,
             vm,
             at_path.moref if at_path else None,
