@@ -276,7 +276,7 @@ STORY: tuple[tuple[str, Callable[[Stage], None]], ...] = (
     ),
     ("A change is reverted before its window: withdrawn, nothing billed (clause 5.1)", withdraw),
     (
-        "A fault by telephone, from somebody who may not order: held, released, worked on, priced (4, 6.1)",
+        "A fault by telephone: taken in at once; what its cause costs waits until somebody releases it (4.1, 6.1)",
         lambda stage: demo_month.answer_a_call(stage.world, stage.admin),
     ),
     ("Why? Each promise, refusal and charge with its clause", explain),

@@ -36,7 +36,8 @@ def typed(world: Lab, *words: str, at: datetime | None = None) -> None:
 
 
 def answer_a_call(world: Lab, admin: Kube) -> None:
-    """Enter a request by telephone, held since nobody knows the caller; release it, work on it, and price the work."""
+    """Enter a fault that somebody reported by telephone, work on it at once, and bill its cause once that is released."""
+    called = utc_now() - timedelta(minutes=25)
     asked = {
         "apiVersion": "managedvm.dev/v1alpha1",
         "kind": "ChangeRequest",
@@ -46,27 +47,35 @@ def answer_a_call(world: Lab, admin: Kube) -> None:
             "managedVMRef": {"name": "web-01"},
             "requestedBy": CALLER,
             "channel": "Phone",
+            "askedAt": f"{called:%Y-%m-%dT%H:%M:%SZ}",
             "description": "The shop answers with 502 since this morning",
         },
     }
+    print(f"The call was at {called:%H:%M} UTC; the technician began at once, and enters it now:")
     admin.impersonate(TECHNICIAN).create(asked)
-    _await(admin, "changerequest", "call-0815", lambda status: status.get("state") == "Held")
+    _await(admin, "changerequest", "call-0815", lambda status: "authority" in status)
     typed(world, "request", "show", _REQUEST)
-    typed(world, "request", "release", _REQUEST, "--by", REQUESTER, "--reason", "Confirmed by telephone")
-    _await(admin, "changerequest", "call-0815", lambda status: status.get("state") == "Released")
     print(
-        "The technician finds a change in the web server's configuration that the customer has made (clause 6.1):"
+        "A change in the web server's configuration that the customer has made was the cause (clause 6.1), and who called "
+        "may not order what is billed:"
     )
     typed(
-        world, "work", "add", _REQUEST, "--by", TECHNICIAN, "--minutes", "40",
+        world, "work", "add", _REQUEST, "--by", TECHNICIAN, "--minutes", "20",
         "--cause", "CustomerChange", "--activity", "Rewrite rule of the customer mended",
     )  # fmt: skip
     work = admin.get("workentries", namespace="kunde-a")["items"]
     name = next(w["metadata"]["name"] for w in work if w["spec"]["performedBy"] == TECHNICIAN)
-    _await(admin, "workentry", name, lambda status: bool(status.get("conditions")))
+    _await(admin, "workentry", name, lambda status: _is_judged(status, "RequestHeld"))
+    typed(world, "work", "list", _REQUEST)
+    typed(world, "request", "release", _REQUEST, "--by", REQUESTER, "--reason", "Confirmed by telephone")
+    _await(admin, "workentry", name, lambda status: _is_judged(status, "WorkAccepted"))
     typed(world, "request", "complete", _REQUEST, "--by", TECHNICIAN, "--reason", "The shop answers again")
     _await(admin, "changerequest", "call-0815", lambda status: status.get("state") == "Done")
     print(admin.run("get", "chg,work", "-n", "kunde-a").stdout, end="", flush=True)
+
+
+def _is_judged(status: dict[str, Any], reason: str) -> bool:
+    return any(said["reason"] == reason for said in status.get("conditions", []))
 
 
 def close_the_month(world: Lab) -> None:

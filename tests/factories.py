@@ -363,13 +363,12 @@ def work_entry(
     return WorkEntry.of({"metadata": meta, "spec": fields, "status": dict(status or {})})
 
 
-def counter_entry(to: WorkEntry, **more: Any) -> WorkEntry:
+def counter_entry(to: WorkEntry, version: int = 1, **more: Any) -> WorkEntry:
     """Return the counter-entry that takes an entry back."""
     meta = to.metadata
     fields = {"of": to.spec.change_request_ref.name, "namespace": meta.namespace, **more}
-    return work_entry(
-        f"reversal-of-{meta.name}", "2026-11-23T11:00", None, reverses={"name": meta.name}, **fields
-    )
+    name = f"reversal-{version}-of-{meta.name}" if version > 1 else f"reversal-of-{meta.name}"
+    return work_entry(name, "2026-11-23T11:00", None, reverses={"name": meta.name}, **fields)
 
 
 def observed(facts: VirtualMachine | Unknown | None = None, **read: Any) -> Observed:

@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 
 from managedvm.api.changerequest import ChangeRequest, ChangeRequestStatus, RequestState
 from managedvm.api.managedvm import ManagedVM, ManagedVMStatus, RestartPolicy, VMOrigin
-from managedvm.api.requestdecision import RequestDecision
 from managedvm.api.vcenter import Mode
 from managedvm.planning.actions import (
     Action,
@@ -30,6 +29,7 @@ from managedvm.planning.managedvm import Observed, Plan
 from managedvm.planning.names import claim_name
 from managedvm.planning.observed import PowerState, Unknown, VirtualMachine
 from managedvm.planning.targets import Unit, targets
+from tests.billing_laws import People
 
 POWER_CYCLE = timedelta(minutes=10)
 LONGEST_MESSAGE = 1024
@@ -200,38 +200,17 @@ def nothing_is_carried_out_that_was_taken_back_or_that_nobody_may_order(
     observed: Observed, plan: Plan
 ) -> None:
     for action in (a for a in plan.actions if isinstance(a, Reconfigure)):
+        assert observed.customer is not None
+        people = People(observed.requesters, observed.elsewhere_since, observed.customer.requests)
         noted = (name for key, name in action.notes.items() if key.startswith("managedvm.change."))
         for request in (observed.requests[name] for name in noted if name in observed.requests):
-            said = observed.decisions.get(request.metadata.name, ())
-            assert not any(_may_decide(one, request, observed, "Withdraw") for one in said)
-            may_order = _is_listed(observed, request.spec.requested_by, request.metadata.creation_timestamp)
-            assert may_order or any(_may_decide(one, request, observed, "Release") for one in said)
-
-
-def _may_decide(one: RequestDecision, request: ChangeRequest, observed: Observed, what: str) -> bool:
-    """Return whether this is such a decision, of somebody who may: staff, who is listed, or who asked and takes it back."""
-    if one.spec.decision != what:
-        return False
-    own = what == "Withdraw" and one.spec.decided_by == request.spec.requested_by
-    is_staff = one.spec.decided_as == "Staff"
-    return (
-        own or is_staff or (one.spec.decided_by, True) in _people(observed, one.metadata.creation_timestamp)
-    )
-
-
-def _is_listed(observed: Observed, who: str, at: datetime | None) -> bool:
-    """Return whether somebody may order, by the list or by the customer's policy where the list does not say."""
-    assert observed.customer is not None
-    policy, people = observed.customer.requests, _people(observed, at)
-    if (who, True) in people:
-        return True
-    return (policy.unlisted_requester if people else policy.no_requester_listed) == "Proceed"
-
-
-def _people(observed: Observed, at: datetime | None) -> set[tuple[str, bool]]:
-    """Return who was on the list by then, each with whether that still held."""
-    assert at is not None
-    return {(r.email, r.until is None or at < r.until) for r in observed.requesters if r.from_ <= at}
+            said = [
+                one.spec.decision
+                for one in observed.decisions.get(request.metadata.name, ())
+                if people.let_decide(one, request)
+            ]
+            assert "Withdraw" not in said
+            assert people.let_order(request) or "Release" in said
 
 
 def a_running_vm_takes_only_hot_changes(vm: ManagedVM, observed: Observed, plan: Plan) -> None:

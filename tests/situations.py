@@ -252,7 +252,8 @@ def _decisions(dice: Random, about: list[ChangeRequest]) -> dict[str, tuple[Requ
     found = {}
     for name in (r.metadata.name for r in about if _rarely(dice, 0.15)):
         decision, (capacity, who) = dice.choice(("Release", "Release", "Withdraw")), dice.choice(people)
-        found[name] = (request_decision(decision, who, of=name, decided_as=capacity),)
+        made_at = NOW - timedelta(days=dice.choice((0, 0, 0, 900)))
+        found[name] = (request_decision(decision, who, of=name, decided_as=capacity, made_at=made_at),)
     return found
 
 
@@ -286,6 +287,7 @@ def _disturbances(facts: VirtualMachine) -> list[dict[str, Any]]:
         {"customer": customer(namespaces=["kunde-b"])},
         {"customer": customer(requests={"noRequesterListed": "Hold", "unlistedRequester": "Proceed"})},
         {"requesters": ()},
+        {"requesters": (), "elsewhere_since": NOW - timedelta(days=900)},
         {"requesters": tuple(requester(f"{n}@{'x' * 240}") for n in range(64))},
         {"requesters": (requester(since="2026-11-23T12:00", until="2026-11-24T00:00"),)},
         {"vcenter": None},

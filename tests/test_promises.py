@@ -48,6 +48,7 @@ PROMISES = {
         "test_an_order_of_the_yaml_that_is_held_is_carried_out_once_it_is_released",
         "test_without_a_list_the_word_of_a_customer_releases_nothing_and_that_of_staff_does",
         "test_a_scope_holds_what_it_does_not_name",
+        "TestNobodyOrdered",
     ),
     "each request is documented": (
         "test_the_intent_is_on_record_before_the_act_and_the_work_after_it",

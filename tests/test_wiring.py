@@ -217,6 +217,28 @@ def test_work_that_is_gone_asks_for_itself(store):
     assert dict(affected(gone, store)) == {entry("w-1"): Lane.DRIFT}
 
 
+def test_a_list_asks_for_all_namespaces_of_its_customer(store):
+    store.put(body("Customer", "ca", spec={"namespaces": ["a", "a-test"]}))
+    store.put(body("Customer", "cb", spec={"namespaces": ["b"]}))
+    store.put(managed_vm("other", namespace="b", customer="cb"))
+    asked = set(passes_after(store, body("CustomerContacts", "contacts", "a-test")))
+    assert asked == {WEB, DB, REQUEST}
+
+
+def test_a_decision_asks_for_the_work_on_its_request(store):
+    store.put(work("waits"))
+    store.put(work("accepted", **PRICED))
+    decision = body("RequestDecision", "release", "a", {"changeRequestRef": {"name": "op-x"}})
+    assert {key for key in passes_after(store, decision) if key.kind == "WorkEntry"} == {entry("waits")}
+
+
+def test_counter_entries_to_one_record_ask_for_each_other(store):
+    store.put(work("wrong"))
+    store.put(work("reversal-2-of-wrong", spec={"reverses": {"name": "wrong"}}))
+    first = work("reversal-of-wrong", spec={"reverses": {"name": "wrong"}})
+    assert entry("reversal-2-of-wrong") in passes_after(store, first)
+
+
 HELPDESK, TOLD = ObjectKey("Helpdesk", "", "helpdesk"), ObjectKey("Correspondence", "a", "op-x")
 SAID = {"state": "Ordered", "conditions": [{"type": "Succeeded"}]}
 

@@ -67,6 +67,7 @@ def _slip(body: Object) -> Iterable[Hashable]:
 
 
 INDEXES: Mapping[str, Mapping[str, Index]] = {
+    "Customer": {"namespace": lambda body: body["spec"].get("namespaces", ())},
     "ManagedVM": {
         "customer": lambda body: [body["spec"]["customerRef"]["name"]],
         "vcenter": lambda body: [body["spec"]["vm"]["vCenterRef"]["name"]],
@@ -96,15 +97,9 @@ def affected(change: Change, store: Store) -> Wanted:
             yield key, lane
             yield from ((vm, lane) for vm in _managed_vms(store, "vcenter", key.name))
         case "Customer":
-            yield from ((vm, lane) for vm in _managed_vms(store, "customer", key.name))
-            customer = store.get(*key)
-            namespaces = customer["spec"].get("namespaces", ()) if customer is not None else ()
-            yield from ((request, lane) for name in namespaces for request in _open(store, name))
+            yield from _around_customer(key, lane, store)
         case "CustomerContacts" | "Namespace":
-            namespace = key.namespace or key.name
-            bodies = store.in_namespace("ManagedVM", namespace)
-            yield from ((_key(body), lane) for body in bodies)
-            yield from ((request, lane) for request in _open(store, namespace))
+            yield from _around_namespace(key, lane, store)
         case "ChangeRequest":
             yield from _around_request(key, lane, store)
         case "RequestDecision" | "WorkEntry":
@@ -131,6 +126,23 @@ def _correspondence(request: ObjectKey, store: Store) -> Wanted:
         yield ObjectKey(CORRESPONDENCE, request.namespace, request.name), Lane.RESYNC
 
 
+def _around_customer(key: ObjectKey, lane: Lane, store: Store) -> Wanted:
+    yield from ((vm, lane) for vm in _managed_vms(store, "customer", key.name))
+    customer = store.get(*key)
+    namespaces = customer["spec"].get("namespaces", ()) if customer is not None else ()
+    yield from ((request, lane) for name in namespaces for request in _open(store, name))
+
+
+def _around_namespace(key: ObjectKey, lane: Lane, store: Store) -> Wanted:
+    """Yield what is in a namespace, and for a list in all of its customer's: one list tells that the customer has one."""
+    own = key.namespace or key.name
+    parties = store.by_index("Customer", "namespace", own) if key.kind == "CustomerContacts" else ()
+    named = (name for party in parties for name in party["spec"]["namespaces"])
+    for namespace in dict.fromkeys([own, *named]):
+        yield from ((_key(body), lane) for body in store.in_namespace("ManagedVM", namespace))
+        yield from ((request, lane) for request in _open(store, namespace))
+
+
 def _around_managed_vm(key: ObjectKey, what: What, lane: Lane, store: Store) -> Wanted:
     yield key, lane
     if what is What.GONE:
@@ -152,6 +164,8 @@ def _around_record(key: ObjectKey, lane: Lane, store: Store) -> Wanted:
     yield ObjectKey("ChangeRequest", key.namespace, name), lane
     if key.kind == "RequestDecision":
         yield ObjectKey("ManagedVM", key.namespace, request["spec"]["managedVMRef"]["name"]), lane
+        # What is billed of a fault is released also after its end, when the request has no pass any more.
+        yield from _work_waiting_for(key.namespace, name, lane, store)
 
 
 def _around_work(key: ObjectKey, lane: Lane, store: Store) -> Wanted:
@@ -172,7 +186,11 @@ def _around_request(key: ObjectKey, lane: Lane, store: Store) -> Wanted:
         yield ObjectKey("ManagedVM", key.namespace, request["spec"]["managedVMRef"]["name"]), lane
     if request is not None and tuple(untold_request(request)):
         yield from _correspondence(key, store)
-    for body in store.by_index("WorkEntry", "request", (key.namespace, key.name)):
+    yield from _work_waiting_for(key.namespace, key.name, lane, store)
+
+
+def _work_waiting_for(namespace: str, request: str, lane: Lane, store: Store) -> Wanted:
+    for body in store.by_index("WorkEntry", "request", (namespace, request)):
         if not is_settled(body):
             yield _key(body), lane
 

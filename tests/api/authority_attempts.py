@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from managedvm.clock import utc_now
 from tests.api import bodies
 from tests.api.authority_matrix import Verdict
 from tests.api.bodies import Object
@@ -95,6 +96,12 @@ def _create(attempt: Attempt, kind: str) -> Answer:
 def _create_for_another(attempt: Attempt, kind: str) -> Answer:
     body = attempt.draft(kind)
     body["spec"][PERSON[kind]] = ELSE
+    return attempt.client.create(body)
+
+
+def _say_it_was_asked(attempt: Attempt, kind: str) -> Answer:
+    body = attempt.draft(kind)
+    body["spec"]["askedAt"] = f"{utc_now():%Y-%m-%dT%H:%M:%SZ}"
     return attempt.client.create(body)
 
 
@@ -244,6 +251,7 @@ def _unlabel(attempt: Attempt, kind: str) -> Answer:
 ACTS: dict[str, Act] = {
     "create": _create,
     "create for another": _create_for_another,
+    "say it was asked": _say_it_was_asked,
     "create as op-...": _create_as_operator,
     "release unlisted": _release_unlisted,
     "release as staff": _release(decidedAs="Staff"),

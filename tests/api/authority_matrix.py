@@ -51,6 +51,7 @@ _KINDS = {
     "ChangeRequest": """
         create                yes     -       yes     yes     yes     -       -       -       yes     yes
         create for another    yes     -       refused yes     yes     -       -       -       refused yes
+        say it was asked      yes     -       refused yes     yes     -       -       -       refused yes
         create as op-...      yes     -       refused refused refused -       -       -       refused refused
         change spec           -       -       -       -       -       -       -       -       refused refused
         write status          yes     -       -       -       -       -       -       -       refused refused

@@ -93,12 +93,14 @@ def work_entry(namespace: str, name: str, performed_by: str, **spec: Any) -> Obj
     return custom("WorkEntry", name, namespace, given)
 
 
-def reversal(entry: Object, performed_by: str, begin: str = "2026-01-05T10:00:00Z") -> Object:
-    """Return the counter-entry that takes a WorkEntry back."""
+def reversal(
+    entry: Object, performed_by: str, begin: str = "2026-01-05T10:00:00Z", version: int = 1, **spec: Any
+) -> Object:
+    """Return the counter-entry that takes a WorkEntry back; `spec` replaces fields."""
     meta, of = entry["metadata"], entry["spec"]["changeRequestRef"]
     return custom(
         "WorkEntry",
-        f"reversal-of-{meta['name']}",
+        f"reversal-{version}-of-{meta['name']}" if version > 1 else f"reversal-of-{meta['name']}",
         meta["namespace"],
         {
             "changeRequestRef": of,
@@ -106,6 +108,7 @@ def reversal(entry: Object, performed_by: str, begin: str = "2026-01-05T10:00:00
             "begin": begin,
             "activity": "Recorded by mistake.",
             "reverses": {"name": meta["name"]},
+            **spec,
         },
     )
 

@@ -7,11 +7,13 @@ import pytest
 import yaml
 
 from managedvm.api.base import format_duration
+from managedvm.api.crds import crd_of
 from managedvm.api.customer import Customer
 from managedvm.api.customercontacts import CustomerContacts
 from managedvm.api.kinds import KINDS
 from managedvm.api.pricelist import PriceList
 from managedvm.api.servicelevel import ServiceLevel
+from tests.api.schemas import root_schema
 
 MANIFESTS = Path(__file__).parents[2] / "manifests"
 MODELS = {kind.KIND.kind: kind for kind in KINDS}
@@ -74,6 +76,29 @@ LEVELS = {
     if body["kind"] == "ServiceLevel"
 }
 OURS = documents("catalogue", "samples")
+PRODUCTION = documents("overlays/production")
+
+
+def left_to_a_default(value: Any, schema: dict[str, Any], path: str, *, in_list: bool = False) -> list[str]:
+    """Return what an object leaves to a default within a list, by its path."""
+    if "items" in schema:
+        return [
+            found
+            for number, item in enumerate(value)
+            for found in left_to_a_default(item, schema["items"], f"{path}[{number}]", in_list=True)
+        ]
+    fields = schema.get("properties", {})
+    missing = [
+        f"{path}.{name}"
+        for name, field in fields.items()
+        if in_list and "default" in field and name not in value
+    ]
+    return missing + [
+        found
+        for name, inner in (value.items() if fields else ())
+        if name in fields
+        for found in left_to_a_default(inner, fields[name], f"{path}.{name}", in_list=in_list)
+    ]
 
 
 def test_the_catalogue_has_the_four_published_levels():
@@ -118,6 +143,21 @@ def test_clause_5_2_restarts_after_120_seconds_without_io_and_three_times_at_mos
     availability = LEVELS[name].high_availability
     assert format_duration(availability.io_quiet_interval) == "2m"
     assert availability.maximum_restarts == 3
+
+
+@pytest.mark.parametrize(
+    "body", OURS + PRODUCTION, ids=lambda body: f"{body['kind']}-{body['metadata']['name']}"
+)
+def test_what_ships_leaves_nothing_in_a_list_to_a_default(body):
+    """A list is compared as a whole: kubectl and Argo CD would see a difference for ever, and apply it again each time."""
+    schema = root_schema(crd_of(MODELS[body["kind"]]))
+    assert left_to_a_default(body["spec"], schema["properties"]["spec"], "spec") == []
+
+
+def test_the_production_overlay_has_prices_to_be_filled_in_before_anything_is_billed_by_them():
+    (prices,) = [PriceList.of(body) for body in PRODUCTION if body["kind"] == "PriceList"]
+    (example,) = [PriceList.of(body) for body in OURS if body["kind"] == "PriceList"]
+    assert prices == example, "the example, in a file that a provider edits"
 
 
 def test_there_is_an_example_price_list_whose_rates_are_dated():

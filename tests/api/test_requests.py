@@ -1,8 +1,11 @@
 """Clauses 4 to 6.5: what a person may ask for, kind by kind, and what the API server refuses with the clause."""
 
+from datetime import timedelta
+
 import pytest
 
 from managedvm.api.changerequest import RequestKind
+from managedvm.clock import utc_now
 from tests.api.bodies import change_request, contacts, requester, software
 from tests.api.server import assert_done, assert_refused
 
@@ -141,3 +144,24 @@ def test_a_scope_is_changed_by_ending_the_entry_and_adding_another(tenant, peopl
 def test_a_scope_names_kinds_that_there_are(tenant):
     body = contacts(tenant.namespace, requester("a@x", scope=["Everything"]))
     assert_refused(tenant.customer.create(body), "spec.requesters[0].scope[0]", "SupportQuestion")
+
+
+def instant(seconds):
+    return f"{utc_now() + timedelta(seconds=seconds):%Y-%m-%dT%H:%M:%SZ}"
+
+
+class TestAskedEarlier:
+    @pytest.mark.parametrize("role", ["technician", "provider", "cluster-admin"])
+    def test_staff_says_when_somebody_had_asked(self, tenant, name, role):
+        assert_done(ask(tenant, name, role, askedAt=instant(-3600)))
+        assert_done(ask(tenant, f"{name}-2", role, askedAt=instant(-31 * 86400 + 60)))
+
+    @pytest.mark.parametrize("role", ["requester", "pipeline"])
+    def test_nobody_else_does(self, tenant, name, role):
+        answer = ask(tenant, name, role, askedAt=instant(-3600))
+        assert_refused(answer, "spec.askedAt", "clause 4", "verb attest")
+
+    @pytest.mark.parametrize("seconds", [120, -31 * 86400 - 60], ids=["of the future", "of long ago"])
+    def test_it_lies_in_the_past_and_not_long_ago(self, tenant, name, seconds):
+        answer = ask(tenant, name, "technician", askedAt=instant(seconds))
+        assert_refused(answer, "spec.askedAt", "clause 4", "31 days", "ask anew")

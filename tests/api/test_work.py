@@ -78,14 +78,40 @@ class TestCounterEntries:
         body["metadata"]["name"] = "once-more"
         assert_refused(tenant.technician.create(body), "metadata.name", "taken back twice", "clause 4")
 
+    def test_a_counter_entry_that_names_a_wrong_request_is_followed_by_another(self, tenant, wrong):
+        me = tenant.user("technician")
+        mistaken = reversal(wrong, me, changeRequestRef={"name": "another"})
+        assert_done(tenant.technician.create(mistaken))
+        assert tenant.technician.create(reversal(wrong, me)).code == 409
+        assert_done(tenant.technician.create(reversal(wrong, me, version=2)))
+
+    @pytest.mark.parametrize(
+        "prefix", ["reversal-1-of-", "reversal-10-of-", "reversal-x-of-", "reversal-of-of-"]
+    )
+    def test_a_counter_entry_has_one_of_nine_names(self, tenant, wrong, prefix):
+        body = reversal(wrong, tenant.user("technician"))
+        body["metadata"]["name"] = f"{prefix}{wrong['metadata']['name']}"
+        assert_refused(tenant.technician.create(body), "metadata.name", "reversal-2-of-", "clause 4")
+
+    def test_a_record_whose_name_has_of_in_it_is_taken_back_too(self, tenant, name):
+        made = tenant.technician.create(
+            work_entry(tenant.namespace, f"{name}-of-it", tenant.user("technician"))
+        )
+        assert_done(made)
+        for version in (1, 2):
+            assert_done(
+                tenant.technician.create(reversal(made.body, tenant.user("technician"), version=version))
+            )
+
     def test_a_counter_entry_is_not_taken_back(self, tenant, wrong):
         first = tenant.technician.create(reversal(wrong, tenant.user("technician")))
         assert_done(first)
         answer = tenant.technician.create(reversal(first.body, tenant.user("technician")))
         assert_refused(answer, "spec.reverses", "is not taken back", "clause 4", "entry of its own")
 
-    def test_only_a_counter_entry_has_the_name_of_one(self, tenant, name):
-        body = work_entry(tenant.namespace, f"reversal-of-{name}", tenant.user("technician"))
+    @pytest.mark.parametrize("prefix", ["reversal-of-", "reversal-9-of-"])
+    def test_only_a_counter_entry_has_the_name_of_one(self, tenant, name, prefix):
+        body = work_entry(tenant.namespace, f"{prefix}{name}", tenant.user("technician"))
         answer = tenant.technician.create(body)
         assert_refused(answer, "metadata.name", "clause 4", "choose another name")
 

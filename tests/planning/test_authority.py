@@ -10,8 +10,8 @@ from tests.factories import NOW, REQUESTER, minutes, requester
 STRANGER = "somebody@else.example"
 
 
-def authority(listed, rules, who, asked_at, kind=RequestKind.CONFIGURATION_CHANGE):
-    return decided.authority(listed, rules, who, asked_at, kind)
+def authority(listed, rules, who, asked_at, kind=RequestKind.CONFIGURATION_CHANGE, *, elsewhere_since=None):
+    return decided.authority(listed, rules, who, asked_at, kind, elsewhere_since)
 
 
 def policy(unlisted="Hold", nobody="Proceed") -> Requests:
@@ -116,3 +116,44 @@ def test_an_explanation_always_fits_the_record():
     longest = tuple(requester(f"{number}{'x' * 252}") for number in range(3))
     noted = authority(longest, policy(), "y" * 254, NOW).recorded(NOW)
     assert len(noted.explanation) <= 512
+
+
+class TestListsOfOtherNamespaces:
+    def test_who_lists_people_for_another_namespace_has_named_somebody(self):
+        found = authority((), policy(), STRANGER, NOW, elsewhere_since=NOW)
+        assert not found.may_proceed
+        assert "nobody for this namespace" in found.explanation
+
+    def test_a_list_of_a_later_day_is_none_yet(self):
+        assert authority((), policy(), STRANGER, NOW, elsewhere_since=NOW + minutes(1)).may_proceed
+
+    def test_an_entry_authorises_in_its_own_namespace(self):
+        assert authority((requester(),), policy(), REQUESTER, NOW, elsewhere_since=NOW).entry == requester()
+
+    def test_the_policy_for_unlisted_people_decides_there(self):
+        rules = policy(unlisted="Proceed", nobody="Hold")
+        assert authority((), rules, STRANGER, NOW, elsewhere_since=NOW).may_proceed
+
+
+class TestFaults:
+    @pytest.mark.parametrize("listed", [(requester(),), ()], ids=["not listed", "nobody listed"])
+    def test_a_fault_is_taken_in_from_anybody_and_orders_nothing_that_is_billed(self, listed):
+        found = authority(listed, policy(nobody="Hold"), STRANGER, NOW, RequestKind.FAULT_REPORT)
+        assert (found.may_proceed, found.may_order) == (True, False)
+        assert "a fault is taken in from anybody" in found.explanation
+        noted = found.recorded(NOW)
+        assert (noted.may_proceed, noted.may_order) == (True, False)
+
+    def test_who_may_report_faults_by_the_list_orders_what_their_removal_costs(self):
+        only_faults = (requester(scope=("FaultReport",)),)
+        found = authority(only_faults, policy(), REQUESTER, NOW, RequestKind.FAULT_REPORT)
+        assert (found.may_proceed, found.may_order) == (True, True)
+
+    def test_who_may_ask_questions_only_reports_faults_and_orders_nothing_by_them(self):
+        found = authority((ONLY_QUESTIONS,), policy(), REQUESTER, NOW, RequestKind.FAULT_REPORT)
+        assert (found.may_proceed, found.may_order) == (True, False)
+
+    @pytest.mark.parametrize("kind", sorted(set(RequestKind) - {RequestKind.FAULT_REPORT}))
+    def test_every_other_kind_is_an_instruction_and_held_also_where_it_is_included(self, kind):
+        found = authority((requester(),), policy(), STRANGER, NOW, kind)
+        assert (found.may_proceed, found.may_order) == (False, False)

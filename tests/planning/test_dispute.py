@@ -21,6 +21,14 @@ def test_it_is_told_who_ordered_through_what_and_by_which_entry_of_the_list():
     assert facts["Assessed"] == "A ConfigurationChange is Effort: A change is billed."
 
 
+def test_a_call_that_was_written_down_later_is_told_with_both_times():
+    facts = told(explain_request(request(askedAt=at("2026-10-05T07:30"), channel="Phone"), ()))
+
+    assert "asked through Phone at 2026-10-05T07:30:00Z" in facts["Ordered"]
+    assert facts["Entered"] == "The request was written down at 2026-10-05T08:00:00Z"
+    assert "Entered" not in told(explain_request(request(), ()))
+
+
 def test_a_request_that_nobody_has_looked_at_says_so():
     facts = told(explain_request(request(status={}), ()))
 

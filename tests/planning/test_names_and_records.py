@@ -15,10 +15,17 @@ from managedvm.api.changerequest import (
 )
 from managedvm.api.managedvm import Change
 from managedvm.api.pricelist import AutomatedWork
-from managedvm.api.workentry import REVERSAL_PREFIX, WorkEntry
+from managedvm.api.workentry import MOST_REVERSALS, WorkEntry
 from managedvm.planning.charges import automated_charge
 from managedvm.planning.claims import plan as plan_claim
-from managedvm.planning.names import change_request_name, claim_name, persons_work_name, work_entry_name
+from managedvm.planning.names import (
+    change_request_name,
+    claim_name,
+    persons_work_name,
+    reversal_name,
+    reversal_names,
+    work_entry_name,
+)
 from managedvm.planning.records import advanced, assess, change_request, counter_entry, work_entry
 from tests.factories import (
     NOW,
@@ -145,11 +152,14 @@ class TestWorkOfPeople:
             persons_work_name("helpdesk-1", "t@x", self.BEGIN, 2),
         ]
         assert len({same, *others}) == 5
-        assert len(persons_work_name("r" * 253, "t@x", NOW)) <= 253 - len(REVERSAL_PREFIX)
+        assert len(persons_work_name("r" * 253, "t@x", NOW)) <= 253 - len(reversal_name("", MOST_REVERSALS))
 
     def test_a_counter_entry_is_named_after_what_it_takes_back(self):
         body = counter_entry(recorded_work(), "t@x", NOW, "Typed 50 for 20")
         assert body["metadata"] == {"namespace": "kunde-a", "name": "reversal-of-work-1"}
         assert body["spec"]["reverses"] == {"name": "work-1"}
+        again = counter_entry(recorded_work(), "t@x", NOW, "Typed 50 for 20", 2)
+        assert again["metadata"]["name"] == "reversal-2-of-work-1"
+        assert [*reversal_names("work-1")][:2] == ["reversal-of-work-1", "reversal-2-of-work-1"]
         assert "end" not in body["spec"]
         assert "minutes" not in body["spec"]

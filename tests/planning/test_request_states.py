@@ -1,12 +1,8 @@
 """Clauses 4 to 6.5: how a request that people work on moves on, who releases it, and what its condition says."""
 
-from dataclasses import replace
-
 import pytest
 
 from managedvm.api.changerequest import Billing, RequestKind, RequestState
-from managedvm.api.customer import Requests
-from managedvm.planning.authority import authority
 from managedvm.planning.findings import Aspect, Reason
 from managedvm.planning.maintenance import maintenance_calendar
 from managedvm.planning.reaction import Worked
@@ -15,7 +11,6 @@ from tests.api.bodies import software
 from tests.factories import (
     NOW,
     PREMIUM,
-    REQUESTER,
     at,
     managed_vm,
     minutes,
@@ -100,76 +95,6 @@ def test_software_from_elsewhere_that_a_helpdesk_hands_on_is_documented_and_refu
     assert action.finding.clause.number == "6.2"
 
 
-# Authority
-
-
-def test_it_is_written_once_by_which_entry_the_requester_may_order():
-    action = moved(persons_request())
-    noted = action.after.authority
-    assert (noted.may_proceed, noted.decided_at, noted.entry.email) == (True, NOW, REQUESTER)
-    ended = observed(requesters=(requester(until="2026-11-23T11:00"),))
-    later = moved(again(persons_request(), action), ended, NOW + minutes(10))
-    assert later.after.authority == noted
-    assert later.after.state is RequestState.ORDERED
-
-
-def test_a_held_request_says_who_may_release_it_and_how():
-    action = moved(persons_request(STRANGER))
-    assert action.after.authority.may_proceed is False
-    assert action.after.authority.entry is None
-    assert f"An authorised requester ({REQUESTER}) or the provider's staff" in action.finding.message
-    assert "`managedvm request release kunde-a/helpdesk-1`" in action.finding.message
-
-
-def test_where_nobody_is_listed_only_staff_releases():
-    policy = Requests.model_validate({"noRequesterListed": "Hold"})
-    action = moved(persons_request(STRANGER), observed(requesters=(), policy=policy))
-    assert action.after.state is RequestState.HELD
-    assert "The provider's staff releases it" in action.finding.message
-
-
-@pytest.mark.parametrize("decision", [staff(), request_decision("Release", made_at=NOW + minutes(10))])
-def test_a_released_request_goes_on_and_names_who_released_it(decision):
-    action = moved(held(), observed(decisions=(decision,)), NOW + minutes(11))
-    release = action.after.release
-    assert action.after.state is RequestState.RELEASED
-    assert (release.released_by, release.released_at) == (decision.spec.decided_by, NOW + minutes(10))
-    assert release.decision_ref.name == decision.metadata.name
-    assert action.after.authority.may_proceed is False, "what was decided first stays decided"
-
-
-def test_a_request_that_was_released_is_not_held_again():
-    released = again(held(), moved(held(), observed(decisions=(staff(),)), NOW + minutes(11)))
-    later = moved(released, observed(decisions=()), NOW + minutes(20))
-    assert later.after == released.status
-
-
-def test_a_release_by_somebody_who_may_not_is_told_and_changes_nothing():
-    decision = request_decision("Release", STRANGER, made_at=NOW + minutes(10))
-    action = moved(held(), observed(decisions=(decision,)), NOW + minutes(11))
-    assert action.after.state is RequestState.HELD
-    assert f"Release by {STRANGER} does not count" in action.finding.message
-
-
-def test_a_held_request_goes_on_when_the_customer_lists_the_person_from_that_day_on():
-    listed = observed(requesters=(requester(), requester(STRANGER)))
-    action = moved(held(), listed, NOW + minutes(10))
-    assert action.after.state is RequestState.RELEASED
-    assert action.after.release.released_by is None
-    assert "By now Anna Beispiel is an authorised requester" in action.after.release.explanation
-
-
-def test_a_person_who_is_listed_from_a_later_day_on_releases_nothing_that_was_asked_before():
-    listed = observed(requesters=(requester(), requester(STRANGER, since="2026-11-23T12:01")))
-    assert moved(held(), listed, NOW + minutes(10)).after.state is RequestState.HELD
-
-
-def test_a_scope_decides_about_the_kind_that_is_asked_for():
-    only = observed(requesters=(requester(scope=("SupportQuestion",)),))
-    assert moved(persons_request(kind="SupportQuestion"), only).after.state is RequestState.ORDERED
-    assert moved(persons_request(kind="CleanUp"), only).after.state is RequestState.HELD
-
-
 # Work, planning, ends
 
 
@@ -194,7 +119,7 @@ def test_a_held_request_is_not_put_to_work_by_recording_some():
 
 def test_staff_closes_what_is_done():
     action = moved(persons_request(), observed(decisions=(staff("Complete"),)), NOW + minutes(11))
-    assert (action.after.state, action.after.completed_at) == (RequestState.DONE, NOW + minutes(11))
+    assert (action.after.state, action.after.completed_at) == (RequestState.DONE, NOW + minutes(10))
     assert STAFF in action.finding.message
     assert "Agreed on the telephone" in action.finding.message
 
@@ -207,12 +132,57 @@ def test_a_held_request_is_released_before_it_is_done():
 @pytest.mark.parametrize("state", ["Ordered", "Held", "Released", "Scheduled", "InWork"])
 @pytest.mark.parametrize("read", [{}, GONE], ids=["there", "its ManagedVM is gone"])
 def test_who_asked_takes_it_back_at_any_time(state, read):
-    decision = request_decision("Withdraw", STRANGER)
+    decision = request_decision("Withdraw", STRANGER, made_at=NOW + minutes(10))
+    known = held().status.to_json() | {"state": state}
     action = moved(
-        persons_request(STRANGER, status={"state": state}), observed(decisions=(decision,), **read)
+        persons_request(STRANGER, status=known), observed(decisions=(decision,), **read), NOW + minutes(90)
     )
     assert (action.after.state, action.finding.reason) == (RequestState.WITHDRAWN, Reason.WITHDRAWN)
-    assert action.after.completed_at == NOW
+    assert action.after.completed_at == NOW + minutes(10), "when it was decided, however late that is seen"
+
+
+@pytest.mark.parametrize(
+    "decisions", [(), (request_decision("Withdraw", STRANGER),)], ids=["open", "withdrawn"]
+)
+@pytest.mark.parametrize("read", [{"package": None}, {"identity": OTHER}], ids=["no package", "another VM"])
+def test_what_no_clause_covers_is_refused_also_when_it_was_withdrawn_meanwhile(read, decisions):
+    request = persons_request(STRANGER, kind="SupportQuestion", vm=OWN.to_json())
+    action = moved(request, observed(decisions=decisions, **read))
+    assert (action.after.state, action.after.assessment) == (RequestState.REFUSED, None)
+
+
+def test_what_is_withdrawn_before_its_managed_vm_is_there_waits_and_is_then_refused():
+    withdrawn = observed(decisions=(request_decision("Withdraw", STRANGER),), **GONE)
+    assert moved(persons_request(STRANGER), withdrawn).after.state is RequestState.ORDERED
+    assert moved(persons_request(STRANGER), withdrawn, NOW + minutes(5)).after.state is RequestState.REFUSED
+
+
+def test_what_was_held_until_it_was_withdrawn_says_that_it_never_was_an_order():
+    decision = request_decision("Withdraw", STRANGER, made_at=NOW + minutes(10))
+    action = moved(held(), observed(decisions=(decision,)), NOW + minutes(11))
+    assert "never was an order and no work on it is billed" in action.finding.message
+    assert action.after.release is None
+
+
+def test_a_release_and_a_withdrawal_that_are_seen_together_count_in_the_order_in_which_they_were_made():
+    withdrawal = request_decision("Withdraw", STRANGER, made_at=NOW + minutes(20))
+    for made_at, is_released in ((NOW + minutes(10), True), (NOW + minutes(30), False)):
+        release = request_decision("Release", STAFF, decided_as="Staff", made_at=made_at)
+        action = moved(held(), observed(decisions=(release, withdrawal)), NOW + minutes(60))
+        assert action.after.state is RequestState.WITHDRAWN
+        assert (action.after.release is not None) is is_released
+
+
+def test_a_list_that_names_the_requester_by_now_releases_nothing_that_was_withdrawn():
+    withdrawal = request_decision("Withdraw", STRANGER, made_at=NOW + minutes(20))
+    listed = observed(requesters=(requester(), requester(STRANGER)), decisions=(withdrawal,))
+    assert moved(held(), listed, NOW + minutes(60)).after.release is None
+
+
+def test_what_was_completed_while_it_was_held_has_its_end_with_the_release():
+    release = request_decision("Release", made_at=NOW + minutes(30))
+    action = moved(held(), observed(decisions=(staff("Complete"), release)), NOW + minutes(60))
+    assert (action.after.state, action.after.completed_at) == (RequestState.DONE, NOW + minutes(30))
 
 
 def test_an_update_on_order_is_planned_for_the_next_window_at_once():
@@ -331,11 +301,3 @@ def test_a_refused_request_promises_no_reaction():
 
 def test_an_own_request_of_the_operator_has_no_reaction_to_wait_for():
     assert plan(persons_request(origin="Operator"), observed(has_taken_effect=False), NOW) is None
-
-
-def test_the_same_decision_is_taken_for_the_yaml_of_a_managed_vm_and_for_a_request():
-    listed = (requester(scope=("ConfigurationChange",)),)
-    for kind, may in ((RequestKind.CONFIGURATION_CHANGE, True), (RequestKind.RESTORE, False)):
-        direct = authority(listed, Requests(), REQUESTER, NOW, kind)
-        action = moved(persons_request(kind=kind.value), replace(observed(), requesters=listed))
-        assert direct.may_proceed is action.after.authority.may_proceed is may

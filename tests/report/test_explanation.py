@@ -109,6 +109,17 @@ def test_the_entry_by_which_somebody_could_order_is_named():
     )
 
 
+def test_a_fault_of_somebody_who_may_not_order_is_told_as_what_it_is():
+    authority = {**ASKED, "mayProceed": True, "mayOrder": False}
+    found = told(asked(authority=authority))
+    assert found["Authority"].text.startswith("May be worked on, but what is billed was not ordered: not on")
+
+
+def test_when_somebody_called_is_told():
+    called = persons_request(askedAt=NOW, channel="Phone")
+    assert "through Phone at 2026-11-23T12:00:00Z: Ordered" in told(called)["helpdesk-1"].text
+
+
 @pytest.mark.parametrize(
     ("reaction", "words"),
     [

@@ -7,8 +7,9 @@ import json
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from lab import wait_until
 from lab.errors import DeadlineError
@@ -49,10 +50,22 @@ COLD = {"cpuHotAdd": False, "memoryHotAdd": False}
 
 PERSON = "a.beispiel@kunde.example"
 
+BERLIN = ZoneInfo("Europe/Berlin")
+"""Where the catalogue's price list has its hours."""
+
 
 def instant(seconds: float = 0) -> str:
     """Return the instant so many seconds from now as YAML writes it."""
     return f"{utc_now() + timedelta(seconds=seconds):%Y-%m-%dT%H:%M:%S}Z"
+
+
+def working_day(clock: str) -> str:
+    """Return a time by the clock in Berlin, HH:MM, on the latest day before today that has no surcharge in the catalogue."""
+    holidays = {"01-01", "05-01", "10-03", "12-25", "12-26"}
+    back = (utc_now().astimezone(BERLIN).date() - timedelta(days=days) for days in range(1, 31))
+    day = next(one for one in back if one.isoweekday() <= 5 and f"{one:%m-%d}" not in holidays)
+    wall = datetime.combine(day, time.fromisoformat(clock), BERLIN)
+    return f"{wall.astimezone(UTC):%Y-%m-%dT%H:%M:%S}Z"
 
 
 def advanced(**more: str) -> dict[str, Any]:

@@ -98,7 +98,10 @@ def test_a_decision_that_would_change_nothing_is_not_recorded(typed, vm):
     name = ask(vm)
     in_state(vm, "Ordered")
     said = typed("release", name, "--staff", "--reason", "To be sure")
-    assert (said.returncode, said.stderr.strip()) == (1, f"ChangeRequest {name} is Ordered and not held.")
+    assert (said.returncode, said.stderr.strip()) == (
+        1,
+        f"ChangeRequest {name} is Ordered and waits for no release.",
+    )
     vm.order("more", by=STRANGER, resources={"memory": "8Gi"})
     own = f"{vm.party.namespace}/{vm.request('Memory', 'Held')['metadata']['name']}"
     said = typed("complete", own, "--reason", "Looks good")

@@ -10,7 +10,7 @@ from lab import operator, wait_until
 from managedvm.api.kinds import KINDS
 from tests.api.bodies import change_request, custom, work_entry
 from tests.api.server import assert_done
-from tests.world.stage import PATIENCE, PERSON, condition
+from tests.world.stage import PATIENCE, PERSON, condition, working_day
 
 pytestmark = pytest.mark.lab
 
@@ -62,10 +62,13 @@ def fleet(stage):
 def record_work(party):
     """Leave work behind that is accepted, and work that never will be."""
     who = f"t@{party.namespace}.example"
-    asked = change_request(party.namespace, "asked", PERSON, managedVMRef={"name": "vm-000"})
+    asked = change_request(
+        party.namespace, "asked", PERSON, managedVMRef={"name": "vm-000"}, askedAt=working_day("09:00")
+    )
     assert_done(party.stage.api.create(asked))
     for name, reason in (("accepted", "WorkAccepted"), ("overlap", "Overlap")):
-        work = work_entry(party.namespace, name, who, changeRequestRef={"name": "asked"})
+        times = {"begin": working_day("10:00"), "end": working_day("10:15")}
+        work = work_entry(party.namespace, name, who, changeRequestRef={"name": "asked"}, **times)
         assert_done(party.stage.api.create(work))
         wait_until(
             lambda of=work, as_=reason: (

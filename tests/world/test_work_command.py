@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 from lab import wait_until
-from tests.api.bodies import change_request, contacts, custom, requester
+from tests.api.bodies import change_request, contacts, custom, requester, reversal
 from tests.api.server import assert_done
-from tests.world.stage import PATIENCE, PERSON
+from tests.world.stage import PATIENCE, PERSON, working_day
 
 pytestmark = pytest.mark.lab
 
 PROGRAMS = Path(sys.executable).parent
-MONDAY = ("--begin", "2026-01-05T10:00:00+01:00")
+MORNING = ("--begin", working_day("10:00"))
 
 
 @pytest.fixture
@@ -54,7 +54,8 @@ def request_name(party):
     """A request that a listed person made, for a VM under contract."""
     assert_done(party.stage.api.create(contacts(party.namespace, requester(PERSON))))
     vm = party.vm().settled()
-    body = change_request(party.namespace, "ports", PERSON, channel="Email", managedVMRef={"name": vm.name})
+    asked = {"channel": "Email", "managedVMRef": {"name": vm.name}, "askedAt": working_day("09:00")}
+    body = change_request(party.namespace, "ports", PERSON, **asked)
     assert_done(party.stage.api.create(body))
     wait_until(
         lambda: "assessment" in party.stage.api.read(body).body.get("status", {}),
@@ -90,7 +91,7 @@ def listed(typed, name, words):
 
 
 def test_work_is_recorded_listed_taken_back_and_recorded_anew(typed, request_name, person, party):
-    work = ("add", request_name, "--activity", "Opened the ports", "--by", person, *MONDAY)
+    work = ("add", request_name, "--activity", "Opened the ports", "--by", person, *MORNING)
     wrong = recorded(typed(*work, "--minutes", "50"))
     assert recorded(typed(*work, "--minutes", "50")) == wrong, "the same said twice is one record"
     refused(typed(*work, "--minutes", "20"), "recorded already", wrong, "managedvm work reverse")
@@ -108,8 +109,37 @@ def test_work_is_recorded_listed_taken_back_and_recorded_anew(typed, request_nam
     told = listed(typed, request_name, "30m 60.00 EUR yes")
     assert "-1h -120.00 EUR yes" in told
     body = party.stage.api.read(custom("WorkEntry", right, party.namespace, {})).body
-    assert (body["spec"]["begin"], body["spec"]["minutes"]) == ("2026-01-05T09:00:00Z", 20)
+    assert (body["spec"]["begin"], body["spec"]["minutes"]) == (working_day("10:00"), 20)
     assert body["spec"]["managedVMRef"] == {"name": "web-01"}
+
+
+def test_a_wrong_counter_entry_does_not_keep_the_right_one_out(typed, request_name, person, party):
+    work = ("add", request_name, "--activity", "Opened the ports", "--by", person, *MORNING)
+    name = recorded(typed(*work, "--minutes", "50"))
+    entry = party.stage.api.read(custom("WorkEntry", name, party.namespace, {})).body
+    assert_done(party.stage.api.create(reversal(entry, person, changeRequestRef={"name": "another"})))
+    back = recorded(typed("reverse", f"{party.namespace}/{name}", "--reason", "Typed 50 for 20"))
+    assert back == f"reversal-2-of-{name}"
+    refused(typed("reverse", f"{party.namespace}/{name}", "--reason", "Twice"), "taken back already", back)
+
+
+def test_the_work_of_a_person_is_found_for_all_customers_by_its_day(typed, request_name, person, party):
+    work = ("add", request_name, "--activity", "Opened the ports", "--by", person, *MORNING)
+    name = recorded(typed(*work, "--minutes", "50"))
+    day = working_day("10:00")[:10]
+    assert f"{party.namespace}/{name}" in "".join(
+        done(typed("list", "--person", person, "--day", day)).split()
+    )
+    assert name not in done(typed("list", "--person", person, "--day", "2026-01-05"))
+    assert typed("list", "--person", person).returncode == 2
+    assert typed("list", request_name, "--person", person, "--day", day).returncode == 2
+
+
+def test_work_from_before_its_request_is_not_recorded(typed, request_name, person, party):
+    early = ("--begin", working_day("08:59"), "--minutes", "5")
+    words = ("before request ports was asked", "spec.askedAt", "clause 4")
+    refused(typed("add", request_name, "--activity", "Too early", "--by", person, *early), *words)
+    assert party.records("WorkEntry") == []
 
 
 def test_a_clock_that_is_started_and_stopped_makes_one_record(typed, request_name, person, party, clock):
@@ -150,7 +180,7 @@ def test_what_would_not_be_accepted_is_not_recorded(typed, request_name, person,
     for times in (
         (),
         ("--begin", "10:00"),
-        (*MONDAY, "--end", "11:00", "--minutes", "5"),
+        (*MORNING, "--end", "11:00", "--minutes", "5"),
         ("--end", "half past"),
     ):
         assert typed("add", request_name, *times, *work).returncode == 2

@@ -118,7 +118,7 @@ async def test_recorded_work_is_read():
 
 @pytest.mark.parametrize(("decided_as", "state"), [("Staff", "Released"), ("Requester", "Held")])
 async def test_a_release_is_read_and_judged(decided_as, state):
-    world = World(STRANGER)
+    world = World(STRANGER, kind="SupportQuestion")
     await world.look()
     assert world.status["state"] == "Held"
     ref = {"changeRequestRef": {"name": "helpdesk-1"}}
@@ -153,3 +153,29 @@ async def test_nothing_is_decided_while_nobody_asks_who_writes_records():
     world.store.drop("ValidatingAdmissionPolicyBinding", "uid-managedvm-requests")
     await world.look()
     assert world.writes == []
+
+
+@pytest.mark.parametrize(
+    ("namespaces", "state"),
+    [(("kunde-a", "kunde-a-test"), "Held"), (("kunde-a",), "Ordered")],
+    ids=["its own", "another customer's"],
+)
+async def test_a_list_for_another_namespace_of_the_customer_is_a_list_of_the_customer(namespaces, state):
+    world = World(STRANGER, kind="SupportQuestion")
+    world.store.drop("CustomerContacts", "uid-contacts")
+    world.put(bodies.customer("kunde-a", *namespaces))
+    elsewhere = bodies.contacts("kunde-a-test", bodies.requester(REQUESTER))
+    elsewhere["metadata"]["uid"] = "elsewhere"
+    world.put(elsewhere)
+    await world.look()
+    assert world.status["state"] == state
+
+
+async def test_what_was_ordered_is_that_of_the_time_of_the_call():
+    orders = [{**managed_vm().spec.orders[0].to_json(), "until": "2026-11-23T11:30:00Z"}]
+    for asked_at, state in (("2026-11-23T11:00:00Z", "Ordered"), (None, "Refused")):
+        world = World(kind="SupportQuestion", **({"askedAt": asked_at} if asked_at else {}))
+        body = {"kind": "ManagedVM", **managed_vm().to_json()}
+        world.put({**body, "spec": {**body["spec"], "orders": orders}})
+        await world.look()
+        assert world.status["state"] == state

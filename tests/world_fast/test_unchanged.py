@@ -267,9 +267,23 @@ def test_an_object_that_is_gone_counts():
     assert not stand.holds()
 
 
+def test_the_lists_of_other_namespaces_count():
+    stand = Stand()
+    stand.put_any("CustomerContacts", "kunde-a-test", "contacts")
+    assert not stand.holds()
+
+
+def test_a_list_of_another_namespace_that_is_gone_counts():
+    stand = Stand()
+    stand.put_any("CustomerContacts", "kunde-a-test", "contacts")
+    stand.unchanged.note(KEY, stand.unchanged.sighted(KEY, SEEN), LATER)
+    stand.store.drop("CustomerContacts", "uid-CustomerContacts-kunde-a-test-contacts")
+    assert not stand.holds()
+
+
 def test_other_namespaces_do_not_count():
     stand = Stand()
-    stand.put_any("CustomerContacts", "kunde-b", "contacts")
+    stand.put_any("Statement", "kunde-b", "kunde-b-2026-10")
     assert stand.holds()
 
 

@@ -11,7 +11,15 @@ from managedvm.reconcile import Reconciler
 from managedvm.wiring import INDEXES, affected
 from managedvm.world.observe import Observer
 from managedvm.world.unchanged import Unchanged
-from tests.api.bodies import agreed_prices, change_request, customer, price_list, reversal, work_entry
+from tests.api.bodies import (
+    agreed_prices,
+    change_request,
+    customer,
+    price_list,
+    request_decision,
+    reversal,
+    work_entry,
+)
 from tests.factories import NOW
 from tests.world_fast.fakes import FakeKube
 
@@ -86,9 +94,10 @@ class Stand:
 
 def asked(namespace):
     assessment = {"clause": "6.3", "billing": "Effort", "reason": "a change", "assessedAt": RECORDED}
+    authority = {"decidedAt": RECORDED, "mayProceed": True, "mayOrder": True, "explanation": "listed"}
     return {
         **change_request(namespace, "request", "a@x"),
-        "status": {"state": "Ordered", "assessment": assessment},
+        "status": {"state": "Ordered", "assessment": assessment, "authority": authority},
     }
 
 
@@ -188,5 +197,43 @@ async def test_work_that_comes_before_its_request_is_looked_at_again(stand):
     late = asked("kunde-a")
     late["metadata"]["name"] = "late"
     stand.put(stand.kube._store(late))
+    await stand.settle()
+    assert stand.status("w-1") == (["WorkAccepted"], "30.00")
+
+
+async def test_a_wrong_counter_entry_is_followed_by_the_right_one(stand):
+    stand.record(entry("w-0"))
+    stand.record(reversal(entry("w-0"), PERSON, changeRequestRef={"name": "another"}))
+    await stand.settle()
+    assert stand.status("reversal-of-w-0") == (["ForeignRecord"], None)
+    stand.record(reversal(entry("w-0"), PERSON, version=2))
+    await stand.settle()
+    assert stand.status("reversal-2-of-w-0") == (["WorkAccepted"], "-30.00")
+
+
+async def test_a_second_counter_entry_waits_for_the_wrong_first_one_in_any_order(stand):
+    stand.record(entry("w-0"))
+    stand.record(reversal(entry("w-0"), PERSON, version=2))
+    await stand.settle()
+    assert stand.status("reversal-2-of-w-0") == (["UnknownRecord"], None)
+    stand.record(reversal(entry("w-0"), PERSON, changeRequestRef={"name": "another"}))
+    await stand.settle()
+    assert stand.status("reversal-2-of-w-0") == (["WorkAccepted"], "-30.00")
+
+
+async def test_what_is_billed_of_a_fault_is_accepted_once_somebody_releases_it_after_its_end(stand):
+    done = asked("kunde-a")
+    done["spec"]["kind"] = "FaultReport"
+    done["metadata"]["name"] = "fault"
+    done["status"] |= {"state": "Done", "completedAt": RECORDED}
+    done["status"]["authority"] |= {"mayOrder": False}
+    stand.put(stand.kube._store(done))
+    stand.record(entry("w-1", cause="CustomerChange", changeRequestRef={"name": "fault"}))
+    await stand.settle()
+    assert stand.status("w-1") == (["RequestHeld"], None)
+    release = {"decision": "Release", "decidedAs": "Staff", "changeRequestRef": {"name": "fault"}}
+    body = request_decision("kunde-a", "release", PERSON, **release)
+    body["metadata"]["creationTimestamp"] = RECORDED
+    stand.put(stand.kube._store(body))
     await stand.settle()
     assert stand.status("w-1") == (["WorkAccepted"], "30.00")

@@ -1,5 +1,6 @@
 """ChangeRequest: what was asked, by whom, for which VM. A record: its spec never changes, its status only advances."""
 
+from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, ClassVar
 
@@ -151,6 +152,11 @@ class ChangeRequestSpec(ApiModel):
         description="Who asked. Naming somebody other than the user who writes the record needs the verb `attest`."
     )
     channel: Channel = Field(description="How the request arrived.")
+    asked_at: Timestamp | None = Field(
+        default=None,
+        description="When it was asked, where this record was written later: after a telephone call, say. None means when "
+        "it was written. Saying another time needs the verb `attest`; it lies at most 31 days back.",
+    )
     origin: RecordOrigin = Field(default=RecordOrigin.PERSON, description="Who wrote this record.")
     applied_by: Identity | None = Field(
         default=None,
@@ -198,6 +204,11 @@ class RequestAuthority(ApiModel):
 
     decided_at: Timestamp = Field(description="When it was decided.")
     may_proceed: bool = Field(description="Whether the request is worked on, or held.")
+    may_order: bool = Field(
+        default=True,
+        description="Whether the requester could order what is billed. A fault is taken in from anybody: there "
+        "mayProceed is true and this may be false, and work with a cause that is billed waits for a release.",
+    )
     entry: AuthorityEntry | None = Field(
         default=None, description="The entry by which the requester may order; none where a policy decided."
     )
@@ -218,7 +229,7 @@ class Release(ApiModel):
 
 
 class Reaction(ApiModel):
-    """The reaction that the service level promises, counted in its hours from the creation of the request."""
+    """The reaction that the service level promises, counted in its hours from when it was asked."""
 
     due_at: Timestamp = Field(
         description="Until when somebody reacts; by the level in force at intake, written once."
@@ -263,7 +274,9 @@ class ChangeRequestStatus(Status):
     started_at: Timestamp | None = Field(
         default=None, description="When work in the slot was begun; written before the VM is touched."
     )
-    completed_at: Timestamp | None = Field(default=None, description="When a final state was reached.")
+    completed_at: Timestamp | None = Field(
+        default=None, description="When it came to its end; by a decision of somebody, when that was made."
+    )
     ticket: RequestTicket | None = Field(
         default=None,
         description="Its ticket, where there is a helpdesk; nothing is billed before it is there.",
@@ -328,3 +341,9 @@ class ChangeRequest(Resource):
     status: ChangeRequestStatus = Field(
         default=ChangeRequestStatus(), description="How far it got. It only advances."
     )
+
+    @property
+    def asked_at(self) -> datetime | None:
+        """When it was asked: as the record says, and never after the record was there; None where neither is known."""
+        created, said = self.metadata.creation_timestamp, self.spec.asked_at
+        return min((one for one in (said, created) if one is not None), default=None)

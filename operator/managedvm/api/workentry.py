@@ -28,6 +28,12 @@ from managedvm.api.changerequest import Billing
 REVERSAL_PREFIX = "reversal-of-"
 """The name of a counter-entry is this and the name of the record that it takes back, so there is one at the most."""
 
+MOST_REVERSALS = 9
+"""How many counter-entries may name a record: a wrong one stays, and the next is `reversal-2-of-` and the name."""
+
+_REVERSAL = f"^reversal(-[2-{MOST_REVERSALS}])?-of-"
+"""How the name of a counter-entry begins, as the API server matches it."""
+
 MOST_LINES = 192
 """Lines of a charge: within a day of work, the changes of 64 rates and the hours of 16 surcharges, with room to spare."""
 
@@ -195,17 +201,19 @@ class WorkEntry(Resource):
                 "spec: a record never changes (clause 4: effort is documented); correct it by a counter-entry",
             ),
             Rule(
-                f"!has(self.spec.reverses) || self.metadata.name == '{REVERSAL_PREFIX}' + self.spec.reverses.name",
+                f"!has(self.spec.reverses) || (self.metadata.name.matches('{_REVERSAL}') && "
+                "self.metadata.name.substring(self.metadata.name.indexOf('-of-') + 4) == self.spec.reverses.name)",
                 f"metadata.name: a counter-entry is named '{REVERSAL_PREFIX}' and the name of the record that it takes "
-                "back, so that nothing is taken back twice (clause 4: effort is the time actually spent)",
+                "back, so that nothing is taken back twice (clause 4: effort is the time actually spent); where that one is "
+                f"there and names a wrong request, 'reversal-2-of-', up to 'reversal-{MOST_REVERSALS}-of-'",
             ),
             Rule(
-                f"has(self.spec.reverses) || !self.metadata.name.startsWith('{REVERSAL_PREFIX}')",
+                f"has(self.spec.reverses) || !self.metadata.name.matches('{_REVERSAL}')",
                 f"metadata.name: '{REVERSAL_PREFIX}' begins the name of a counter-entry (clause 4); choose another "
                 "name, or say in spec.reverses what is taken back",
             ),
             Rule(
-                f"!has(self.spec.reverses) || !self.spec.reverses.name.startsWith('{REVERSAL_PREFIX}')",
+                f"!has(self.spec.reverses) || !self.spec.reverses.name.matches('{_REVERSAL}')",
                 "spec.reverses: a counter-entry is not taken back (clause 4: effort is documented); record the work "
                 "anew in an entry of its own",
             ),

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from managedvm.api.base import LONGEST_TEXT, LocalReference
-from managedvm.api.changerequest import FINAL_STATES, ChangeRequest, RecordOrigin, RequestState
+from managedvm.api.changerequest import FINAL_STATES, ChangeRequest, RecordOrigin
 from managedvm.api.requestdecision import Capacity, Decision, RequestDecision, RequestDecisionSpec
 from managedvm.api.workentry import WorkEntry
 from managedvm.cli.connection import Context, answer, api_server, fail, namespaced
@@ -13,6 +13,7 @@ from managedvm.cli.explain import print_statements
 from managedvm.errors import ConflictError
 from managedvm.planning.explanation import Statement, explain_request
 from managedvm.planning.records import request_decision
+from managedvm.planning.standing import orders
 from managedvm.world.apply import create_once
 
 request_app = typer.Typer(
@@ -41,7 +42,7 @@ def show(name: Named, context: Context = None) -> None:
 
 @request_app.command()
 def release(name: Named, reason: Why, by: By = None, staff: Staff = False, context: Context = None) -> None:
-    """Let a held request go on, as somebody on the customer's list or as the provider's staff."""
+    """Let a held request go on, or what is billed of a fault, as somebody on the customer's list or as staff."""
     _decide(name, Decision.RELEASE, reason, by, _capacity(staff=staff), context)
 
 
@@ -98,15 +99,14 @@ def _decide(  # noqa: PLR0917 - private, and all of it is the decision
 
 def _nothing_to_decide(request: ChangeRequest, decision: Decision) -> str | None:
     """Return why such a decision would change nothing: the ledger is spared a record that says nothing."""
-    status = request.status
+    status, known = request.status, request.status.authority
+    is_ordered = status.release is not None or (known is not None and orders(known))
+    if decision is Decision.RELEASE and known is not None and known.may_proceed and not is_ordered:
+        return None  # what a cause made billable is released after the fault is removed, too
     if status.state in FINAL_STATES:
         return f"is {status.state} already, and there is nothing left to decide"
-    if (
-        decision is Decision.RELEASE
-        and status.assessment is not None
-        and status.state is not RequestState.HELD
-    ):
-        return f"is {status.state} and not held"
+    if decision is Decision.RELEASE and status.assessment is not None and is_ordered:
+        return f"is {status.state} and waits for no release"
     if decision is Decision.COMPLETE and request.spec.origin is RecordOrigin.OPERATOR:
         return "is carried out and closed by the operator itself"
     return None

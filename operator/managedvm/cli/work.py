@@ -2,8 +2,8 @@
 
 import json
 import os
-from collections.abc import Coroutine
-from datetime import UTC, datetime, time, timedelta
+from collections.abc import Callable, Coroutine
+from datetime import UTC, date, datetime, time, timedelta
 from itertools import count
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,16 +14,16 @@ from rich.table import Table
 
 from managedvm.api.base import LocalReference, format_duration
 from managedvm.api.changerequest import ChangeRequest
-from managedvm.api.workentry import Cause, WorkEntry, WorkEntrySpec
+from managedvm.api.workentry import MOST_REVERSALS, Cause, WorkEntry, WorkEntrySpec
 from managedvm.cli.connection import Context, answer, api_server, fail, namespaced
 from managedvm.clock import utc_now
 from managedvm.errors import ConflictError
-from managedvm.planning.names import reversal_name
+from managedvm.planning.names import reversal_names
 from managedvm.planning.records import counter_entry, persons_work
 from managedvm.planning.wallclock import shown
-from managedvm.planning.work import objection
+from managedvm.planning.work import days_of, is_taken_back, objection
 from managedvm.world.apply import create_once
-from managedvm.world.kube import HttpKube, NotFoundError
+from managedvm.world.kube import HttpKube
 
 work_app = typer.Typer(
     no_args_is_help=True,
@@ -46,8 +46,10 @@ _TIME = "HH:MM of today, or 2026-11-23T17:50, in the local time of this machine;
 @work_app.command()
 def start(name: Named, context: Context = None) -> None:
     """Start the clock; it runs on this machine until `managedvm work stop`, and one at a time."""
-    answer(_request(*namespaced(name), context), missing=_nothing(name))
-    clock = {"request": name, "begin": shown(utc_now())}
+    request = answer(_request(*namespaced(name), context), missing=_nothing(name))
+    # A clock of this machine that is behind the API server's must not begin before there was an order.
+    begin = max(_second(utc_now()), request.asked_at or _second(utc_now()))
+    clock = {"request": name, "begin": shown(begin)}
     path = _clock()
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -119,9 +121,30 @@ def reverse(
 
 
 @work_app.command(name="list")
-def list_command(name: Named, context: Context = None) -> None:
-    """List the work on a request: who, when, what it costs, and why it is not accepted."""
-    entries = answer(_work_on(*namespaced(name), context), missing=_nothing(name))
+def list_command(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAMESPACE/REQUEST]", help="The ChangeRequest.")
+    ] = None,
+    person: Annotated[
+        str | None, typer.Option(help="Whose work to list instead, for all customers; needs --day.")
+    ] = None,
+    day: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="The day (UTC) that the work touches.")
+    ] = None,
+    context: Context = None,
+) -> None:
+    """List the work on a request, or a person's of a day: who, when, what it costs, and why it is not accepted."""
+    if (person is None) != (day is None) or (name is None) == (person is None):
+        raise typer.BadParameter("give NAMESPACE/REQUEST, or --person and --day")
+    if person is not None and day is not None:
+        entries = answer(_work_of(person, day.date(), context), missing="There is no WorkEntry.")
+        _print(entries, lambda entry: f"{entry.metadata.namespace}/{entry.metadata.name}")
+    elif name is not None:
+        entries = answer(_work_on(*namespaced(name), context), missing=_nothing(name))
+        _print(entries, lambda entry: entry.metadata.name)
+
+
+def _print(entries: list[WorkEntry], called: Callable[[WorkEntry], str]) -> None:
     console = Console(markup=False, highlight=False)
     if not console.is_terminal:
         console = Console(markup=False, highlight=False, width=_WIDTH)
@@ -129,7 +152,7 @@ def list_command(name: Named, context: Context = None) -> None:
     for column in ("work", "by", "begin", "time", "counted", "amount", "accepted"):
         table.add_column(column, overflow="fold")
     for entry in sorted(entries, key=lambda one: one.spec.begin):
-        table.add_row(*_row(entry))
+        table.add_row(called(entry), *_row(entry))
     console.print(table)
 
 
@@ -140,7 +163,7 @@ def _row(entry: WorkEntry) -> tuple[str, ...]:
     spent = "" if spec.reverses else format_duration(spec.until - spec.begin)
     counted = format_duration(charge.counted) if charge else ""
     amount = f"{charge.amount} {charge.currency}" if charge else ""
-    return entry.metadata.name, spec.performed_by, shown(spec.begin), spent, counted, amount, accepted
+    return spec.performed_by, shown(spec.begin), spent, counted, amount, accepted
 
 
 def _record(name: str, adding: Coroutine[None, None, str]) -> None:
@@ -185,11 +208,23 @@ async def _not_taken_back(kube: HttpKube, namespace: str, spec: WorkEntrySpec) -
     """Return the record of work under the first of its names that no counter-entry has taken back."""
     for version in count(1):
         body = persons_work(namespace, spec, version)
-        try:
-            await kube.get("WorkEntry", namespace, reversal_name(body["metadata"]["name"]))
-        except NotFoundError:
+        counter, _ = await _reversal(kube, WorkEntry.of(body))
+        if counter is None:
             break
     return body
+
+
+async def _reversal(kube: HttpKube, entry: WorkEntry) -> tuple[WorkEntry | None, int]:
+    """Return the counter-entry that takes an entry back, or None with the version of the first name that is free.
+
+    Where none is free, the version is one more than there may be.
+    """
+    for version, name in enumerate(reversal_names(entry.metadata.name), start=1):
+        body = await kube.find("WorkEntry", entry.metadata.namespace, name)
+        counter = WorkEntry.of(body) if body is not None else None
+        if counter is None or is_taken_back(entry, counter):
+            return counter, version
+    return None, MOST_REVERSALS + 1
 
 
 async def _reverse(namespace: str, name: str, reason: str, by: str | None, context: str | None) -> str:
@@ -197,11 +232,20 @@ async def _reverse(namespace: str, name: str, reason: str, by: str | None, conte
         entry = WorkEntry.of(await kube.get("WorkEntry", namespace, name))
         if entry.spec.reverses is not None:
             fail(f"{name} is a counter-entry, which is not taken back. Record the work anew (clause 4).")
-        body = counter_entry(entry, by or await kube.whoami(), _second(utc_now()), reason)
+        known, version = await _reversal(kube, entry)
+        if known is not None:
+            fail(f"{name} is taken back already, by {known.metadata.name}.")
+        if version > MOST_REVERSALS:
+            fail(
+                f"All {MOST_REVERSALS} counter-entries that {name} may have name a wrong request (clause 4)."
+            )
+        body = counter_entry(entry, by or await kube.whoami(), _second(utc_now()), reason, version)
         try:
             await create_once(kube, body)
         except ConflictError:
-            fail(f"{name} is taken back already, by {body['metadata']['name']}.")
+            fail(
+                f"Somebody else has written {body['metadata']['name']} at the same time; look with work list."
+            )
         return str(body["metadata"]["name"])
 
 
@@ -215,6 +259,15 @@ async def _work_on(namespace: str, name: str, context: str | None) -> list[WorkE
         await kube.get("ChangeRequest", namespace, name)
         about = f"spec.changeRequestRef.name={name}"
         return [WorkEntry.of(body) for body in await kube.list("WorkEntry", namespace, field=about)]
+
+
+async def _work_of(person: str, day: date, context: str | None) -> list[WorkEntry]:
+    async with api_server(context) as kube:
+        found = await kube.list("WorkEntry", "", field=f"spec.performedBy={person}")
+    entries = (WorkEntry.of(body) for body in found)
+    return [
+        one for one in entries if day in (on for _, on in days_of(person, one.spec.begin, one.spec.until))
+    ]
 
 
 def _nothing(name: str) -> str:

@@ -8,12 +8,19 @@ from managedvm.api.customer import RequestPolicy, Requests
 from managedvm.api.customercontacts import Requester
 from managedvm.planning.findings import shortened, some
 
+TAKEN_IN_FROM_ANYBODY = frozenset({RequestKind.FAULT_REPORT})
+"""A fault is a notice and no instruction (clause 4.1): nobody waits for a signature while a VM is down (decision 14)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Authority:
-    """Whether a request may be worked on, and why; `entry` is that of the list, None where a policy decides."""
+    """Whether a request may be worked on and whether what is billed is ordered by it, and why.
+
+    `entry` is that of the list, None where a policy decides.
+    """
 
     may_proceed: bool
+    may_order: bool
     explanation: str
     entry: Requester | None = None
 
@@ -23,26 +30,36 @@ class Authority:
         return RequestAuthority(
             decided_at=now,
             may_proceed=self.may_proceed,
+            may_order=self.may_order,
             entry=AuthorityEntry(email=entry.email, from_=entry.from_) if entry else None,
             explanation=shortened(self.explanation, 512),
         )
 
 
-def authority(
-    requesters: tuple[Requester, ...], policy: Requests, who: str, asked_at: datetime, kind: RequestKind
+def authority(  # noqa: PLR0917 - who asked what and when, and by what that is judged
+    requesters: tuple[Requester, ...],
+    policy: Requests,
+    who: str,
+    asked_at: datetime,
+    kind: RequestKind,
+    elsewhere_since: datetime | None = None,
 ) -> Authority:
-    """Return whether `who` could order this at `asked_at`: validity is that of the day of the request, not of today."""
+    """Return whether `who` could order this at `asked_at`: validity is that of the day of the request, not of today.
+
+    `requesters` are those of the request's namespace. An entry authorises there only; since when the customer names
+    anybody for another of its namespaces, `elsewhere_since`, whoever is not listed here is not listed at all.
+    """
     named = tuple(r for r in requesters if r.from_ <= asked_at)
-    if not named:
-        proceeds = policy.no_requester_listed is RequestPolicy.PROCEED
-        words = "the request is the order" if proceeds else "requests wait until somebody is listed"
-        return Authority(
-            may_proceed=proceeds, explanation=f"the customer has named nobody who may order, so {words}"
-        )
+    if not named and (elsewhere_since is None or asked_at < elsewhere_since):
+        words = "the customer has named nobody who may order, so "
+        if policy.no_requester_listed is RequestPolicy.PROCEED:
+            return Authority(may_proceed=True, may_order=True, explanation=f"{words}the request is the order")
+        return _unauthorised(kind, f"{words}requests wait until somebody is listed")
     listed = entry_of(named, who, asked_at, kind)
     if listed is not None:
         return Authority(
             may_proceed=True,
+            may_order=True,
             explanation=f"{listed.name} is an authorised requester since {listed.from_:%Y-%m-%d}",
             entry=listed,
         )
@@ -51,14 +68,25 @@ def authority(
         what = f"is listed for {some(scopes)} only" if scopes else "is not on the customer's list"
         return Authority(
             may_proceed=True,
+            may_order=True,
             explanation=f"{who} {what}; the customer's policy lets the request proceed",
         )
-    names = some(who_may(named, asked_at, kind), most=2) or "nobody any more"
+    names = some(who_may(named, asked_at, kind), most=2) or (
+        "nobody any more" if named else "nobody for this namespace, the customer lists people for others only"
+    )
     if scopes:
-        words = f"{who} may order {some(scopes)} only, and not {kind}; authorised for that: {names}"
-    else:
-        words = f"{who} was not an authorised requester on that day; authorised: {names}"
-    return Authority(may_proceed=False, explanation=words)
+        return _unauthorised(
+            kind, f"{who} may order {some(scopes)} only, and not {kind}; authorised for that: {names}"
+        )
+    return _unauthorised(kind, f"{who} was not an authorised requester on that day; authorised: {names}")
+
+
+def _unauthorised(kind: RequestKind, words: str) -> Authority:
+    is_taken_in = kind in TAKEN_IN_FROM_ANYBODY
+    more = "; a fault is taken in from anybody, and what is billed of it waits for a release"
+    return Authority(
+        may_proceed=is_taken_in, may_order=False, explanation=f"{words}{more if is_taken_in else ''}"
+    )
 
 
 def entry_of(

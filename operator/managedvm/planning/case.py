@@ -38,7 +38,7 @@ class Case:
     whose start was never answered; Unknown where that could not be read.
     `may_record` holds in Observe mode and while suspended too: what has taken effect is recorded.
     `settled` is the id of the order slip that has nothing left to order. `decisions` are those about open requests,
-    by the name of the request.
+    by the name of the request. Since `elsewhere_since` the customer lists somebody for another of its namespaces.
     """
 
     vm: ManagedVM
@@ -57,6 +57,7 @@ class Case:
     may_record: bool = True
     settled: str | None = None
     decisions: Mapping[str, tuple[RequestDecision, ...]] = field(default_factory=dict)
+    elsewhere_since: datetime | None = None
 
     @property
     def identity(self) -> RequestedVM:
@@ -120,7 +121,7 @@ def asked(case: Case, job: Job) -> Asked:
     slip = case.vm.spec.change
     by = slip.requested_by if slip is not None else ""
     key = f"{case.vm.metadata.namespace}/{job.name}"
-    return Asked(key, RequestKind.CONFIGURATION_CHANGE, by, case.now)
+    return Asked(key, RequestKind.CONFIGURATION_CHANGE, by, case.now, case.now)
 
 
 def standing_of(case: Case, job: Job) -> Standing:
@@ -132,6 +133,7 @@ def standing_of(case: Case, job: Job) -> Standing:
         policy=case.policy,
         decisions=case.decisions.get(job.name, ()),
         now=case.now,
+        elsewhere_since=case.elsewhere_since,
     )
 
 
@@ -144,6 +146,7 @@ def standing_of_request(case: Case, request: ChangeRequest) -> Standing:
         policy=case.policy,
         decisions=case.decisions.get(request.metadata.name, ()),
         now=case.now,
+        elsewhere_since=case.elsewhere_since,
     )
 
 

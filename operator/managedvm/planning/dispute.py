@@ -41,7 +41,7 @@ def _ordered(request: ChangeRequest) -> Iterator[Fact]:
         if spec.change
         else spec.description
     )
-    when = shown(meta.creation_timestamp) if meta.creation_timestamp else "at a time that is not known"
+    when = shown(request.asked_at) if request.asked_at else "a time that is not known"
     number = number_of(request)
     ticket = f", ticket {number}" if number else ""
     text = f"{spec.requested_by} asked through {spec.channel} at {when}{ticket} for {spec.managed_vm_ref.name}: {what}"
@@ -49,6 +49,8 @@ def _ordered(request: ChangeRequest) -> Iterator[Fact]:
     written = spec.applied_by or meta.annotations.get(APPLIED_BY)
     if written and written != spec.requested_by:
         yield Fact("Entered by", "4", f"{written} wrote the request down")
+    if spec.asked_at is not None and meta.creation_timestamp is not None:
+        yield Fact("Entered", "4", f"The request was written down at {shown(meta.creation_timestamp)}")
 
 
 def _authorised(request: ChangeRequest, decisions: Iterable[RequestDecision]) -> Iterator[Fact]:

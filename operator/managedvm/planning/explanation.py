@@ -147,7 +147,8 @@ def _requested(request: ChangeRequest) -> Statement:
     by = _entered(request.metadata, spec.requested_by) if spec.origin is RecordOrigin.PERSON else ""
     if spec.applied_by and spec.applied_by != spec.requested_by:
         by = f" (applied by {spec.applied_by})"
-    parts = [f"{change}, asked for by {spec.requested_by}{by} through {spec.channel}: {status.state}"]
+    when = f" at {shown(spec.asked_at)}" if spec.asked_at is not None else ""
+    parts = [f"{change}, asked for by {spec.requested_by}{by} through {spec.channel}{when}: {status.state}"]
     if status.slot is not None and status.state is RequestState.SCHEDULED:
         parts.append(f"planned for {status.slot.begin:%Y-%m-%dT%H:%M:%SZ}")
     if status.assessment is not None:
@@ -165,6 +166,8 @@ def _stands(request: ChangeRequest, name: str) -> Iterable[Statement]:
     status, prefix = request.status, f"{name} " if name else ""
     if status.authority is not None:
         may = "May be worked on" if status.authority.may_proceed else "May not be worked on"
+        if status.authority.may_proceed and not status.authority.may_order:
+            may += ", but what is billed was not ordered"
         text = f"{may}: {status.authority.explanation}"
         if status.authority.entry is not None:
             entry = status.authority.entry

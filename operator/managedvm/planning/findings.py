@@ -210,7 +210,7 @@ class Reason(Enum):
         Effect.NONE,
         "The guest has not shut down; we pull no plug.",
     )
-    REQUEST_HELD = ("RequestHeld", Effect.STALLED, "The requester may not order for this customer.")
+    REQUEST_HELD = ("RequestHeld", Effect.STALLED, "The requester may not order this for the customer.")
     PRICE_UNKNOWN = ("PriceUnknown", Effect.STALLED, "No price is valid for work that must be billed.")
     NOT_BILLED = (
         "NotBilled",
@@ -227,7 +227,7 @@ class Reason(Enum):
     RELEASED = (
         "Released",
         Effect.NONE,
-        "The request was held and goes on: somebody who may has released it.",
+        "Somebody who may order has released what the requester could not order.",
     )
     WITHDRAWN = ("Withdrawn", Effect.NONE, "Somebody who may has withdrawn the request.")
     NOT_FROM_STANDARD_SOURCE = (
@@ -271,7 +271,7 @@ class Reason(Enum):
     NOT_ORDERED = (
         "NotOrdered",
         Effect.STALLED,
-        "The request was refused, or had ended before the work began.",
+        "Nobody who may had ordered the work: the request was refused, asked later, ended before, or never released.",
     )
     TAKEN_BACK = ("TakenBack", Effect.NONE, "A counter-entry takes the work back; it is not billed.")
     CONNECTED = ("Connected", Effect.NONE, "The vCenter is connected and its inventory complete.")

@@ -63,7 +63,7 @@ class Observed:
     is the one that tells its identity. What is not there is None; what could not be read is Unknown. `task` is the latest
     reconfiguration that vCenter knows of: it decides only while a request is open. `requests` are those of the operator
     that are open, and those of the order slip in force. `decisions` are those about open requests, by the name of the
-    request.
+    request. Since `elsewhere_since` the customer lists somebody for another of its namespaces.
     """
 
     levels: Mapping[str, ServiceLevelSpec]
@@ -81,6 +81,7 @@ class Observed:
     is_ledger: bool
     held: tuple[VMClaim, ...] = ()
     decisions: Mapping[str, tuple[RequestDecision, ...]] = field(default_factory=dict)
+    elsewhere_since: datetime | None = None
 
     @property
     def has_open_requests(self) -> bool:
@@ -188,6 +189,7 @@ def _case(  # noqa: PLR0917 - private, and all of it decides
         now=now,
         settled=before.settled_change if before else None,
         decisions=observed.decisions,
+        elsewhere_since=observed.elsewhere_since,
     )
 
 

@@ -7,13 +7,14 @@ Kubernetes object: a re-created ManagedVM or a restored cluster is no new custom
 import base64
 import hashlib
 import re
+from collections.abc import Iterator
 from datetime import datetime
 from functools import lru_cache
 
 from managedvm.api.base import OPERATOR_RECORD_PREFIX
 from managedvm.api.changerequest import RequestKind
 from managedvm.api.requestdecision import RequestDecisionSpec
-from managedvm.api.workentry import REVERSAL_PREFIX
+from managedvm.api.workentry import MOST_REVERSALS, REVERSAL_PREFIX
 from managedvm.planning.wallclock import as_utc
 
 _LENGTH = 26
@@ -79,6 +80,14 @@ def persons_work_name(request: str, person: str, begin: datetime, version: int =
     return f"work-{kept}-{_digest(*parts)[:8]}"
 
 
-def reversal_name(record: str) -> str:
-    """Return the name of the counter-entry to a WorkEntry: it is taken back once."""
-    return f"{REVERSAL_PREFIX}{record}"
+def reversal_name(record: str, version: int = 1) -> str:
+    """Return the name of the counter-entry to a WorkEntry: it is taken back once.
+
+    Where an earlier version, counted from 1, names a request that the record is not of, the next one is the right one.
+    """
+    return f"{REVERSAL_PREFIX if version == 1 else f'reversal-{version}-of-'}{record}"
+
+
+def reversal_names(record: str) -> Iterator[str]:
+    """Yield the names that counter-entries to a WorkEntry may have, the first one first."""
+    return (reversal_name(record, version) for version in range(1, MOST_REVERSALS + 1))

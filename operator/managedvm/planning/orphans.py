@@ -43,6 +43,7 @@ def bill_orphan(
         policy=observed.policy,
         decisions=observed.decisions,
         now=now,
+        elsewhere_since=observed.elsewhere_since,
     )
     billed = closing(request, stands, own, observed.prices, now)
     if not isinstance(billed, str):

@@ -1,6 +1,6 @@
 """The reaction that a service level promises (clause 4.1): a clock that runs in its hours of intake only.
 
-It starts when the request is stored and ends with the first work, a decision of the provider's staff, or the request's
+It starts when somebody asked and ends with the first work, a decision of the provider's staff, or the request's
 own end. When the request is asked for does not change it, and what is recorded late may still show a timely reaction.
 """
 
@@ -37,7 +37,7 @@ def _intake(hours: ServiceHours) -> Calendar:
 def reacted_at(asked_at: datetime, work: Iterable[Worked], decided_at: datetime | None) -> datetime | None:
     """Return when somebody first reacted, None while nobody has.
 
-    Work that began before the request was there is no reaction to it; recording it is.
+    Work that began before anybody had asked is no reaction to it; recording it is.
     """
     began = (one.begin if asked_at <= one.begin else one.recorded_at for one in work)
     return earliest((*began, decided_at))

@@ -81,8 +81,8 @@ def persons_work(namespace: str, spec: WorkEntrySpec, version: int = 1) -> dict[
     return _object("WorkEntry", namespace, name, spec.to_json())
 
 
-def counter_entry(entry: WorkEntry, by: str, now: datetime, why: str) -> dict[str, Any]:
-    """Return the counter-entry that takes a WorkEntry back."""
+def counter_entry(entry: WorkEntry, by: str, now: datetime, why: str, version: int = 1) -> dict[str, Any]:
+    """Return the counter-entry that takes a WorkEntry back; a later version is for where an earlier one is a wrong one."""
     spec = WorkEntrySpec(
         change_request_ref=entry.spec.change_request_ref,
         performed_by=by,
@@ -90,7 +90,7 @@ def counter_entry(entry: WorkEntry, by: str, now: datetime, why: str) -> dict[st
         activity=why,
         reverses=LocalReference(name=entry.metadata.name),
     )
-    name = reversal_name(entry.metadata.name)
+    name = reversal_name(entry.metadata.name, version)
     return _object("WorkEntry", entry.metadata.namespace, name, spec.to_json())
 
 

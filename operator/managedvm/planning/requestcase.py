@@ -1,6 +1,7 @@
 """All that decides about one ChangeRequest outside of its ManagedVM's pass."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from managedvm.api.changerequest import RequestedVM
 from managedvm.api.customer import Requests
@@ -22,7 +23,8 @@ class ObservedRequest:
     the mark of this request, whatever became of its ManagedVM; Unknown while nobody can see that, or it may still come.
     `prices` and `task` are read only where there is work to bill without a ManagedVM; `orphan` is the VM of a request
     without a ManagedVM, unless another one has claimed it. `windows` are the maintenance windows of its VM.
-    While `missing_policies` are not bound nobody can tell in whose name a record was really written.
+    While `missing_policies` are not bound nobody can tell in whose name a record was really written. Since
+    `elsewhere_since` the customer lists somebody for another of its namespaces.
     """
 
     exists: bool
@@ -38,3 +40,4 @@ class ObservedRequest:
     decisions: tuple[RequestDecision, ...] = ()
     windows: Calendar | None = None
     missing_policies: tuple[str, ...] = ()
+    elsewhere_since: datetime | None = None

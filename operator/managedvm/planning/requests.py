@@ -17,17 +17,18 @@ from managedvm.api.changerequest import (
     RequestState,
     Slot,
 )
+from managedvm.api.requestdecision import RequestDecision
 from managedvm.planning import orphans, reaction, software
 from managedvm.planning.actions import AdvanceRequest
 from managedvm.planning.case import moved_on
 from managedvm.planning.clauses import Clause
-from managedvm.planning.decisions import told, with_void
+from managedvm.planning.decisions import made_at, told, with_void
 from managedvm.planning.findings import Aspect, Finding, Reason, fails, holds, shortened, unknown
 from managedvm.planning.orphans import is_another_vm
 from managedvm.planning.plan import earliest
 from managedvm.planning.records import advanced, later
 from managedvm.planning.requestcase import ObservedRequest
-from managedvm.planning.standing import Standing, asked_of, standing, way_out
+from managedvm.planning.standing import Standing, asked_of, orders, standing, way_out
 from managedvm.planning.wallclock import shown
 
 MAY_COME_WITHIN = timedelta(minutes=5)
@@ -62,18 +63,24 @@ def _of_person(request: ChangeRequest, observed: ObservedRequest, now: datetime)
         policy=observed.policy,
         decisions=observed.decisions,
         now=now,
+        elsewhere_since=observed.elsewhere_since,
     )
+    is_new = request.status.assessment is None
+    if is_new and observed.exists and _is_too_early(request, observed):
+        return None
+    until = may_come_until(request, now) if is_new and not observed.exists else None
+    if until is not None:
+        return _waits(request, until)
+    # Coverage comes first, also for what was withdrawn meanwhile: a withdrawal ends an order, and what no clause covers
+    # never was one; work on it would be billed for having been withdrawn.
+    refusal = _refusal(request, observed, now) if is_new else None
+    if refusal is not None:
+        return refusal
     if stands.decisions.withdrawal is not None:
         return _withdrawn(request, observed, stands, now)
-    if request.status.assessment is not None:
-        # What was an order once stays one, whatever becomes of the ManagedVM: Git replaces objects.
-        moved = _documented(request, observed, stands, now)
-        return moved if observed.exists or moved.after != request.status else None
-    if observed.exists:
-        is_unclear = _is_too_early(request, observed)
-        return None if is_unclear else _judged(request, observed, stands, now)
-    until = may_come_until(request, now)
-    return _waits(request, until) if until else _judged(request, observed, stands, now)
+    # What was an order once stays one, whatever becomes of the ManagedVM: Git replaces objects.
+    moved = _documented(request, observed, stands, now)
+    return moved if is_new or observed.exists or moved.after != request.status else None
 
 
 def next_check(status: ChangeRequestStatus, now: datetime) -> datetime | None:
@@ -116,13 +123,11 @@ def _waits(request: ChangeRequest, until: datetime) -> AdvanceRequest:
     return moved_on(request, request.status, finding, Clause.DIRECTLY_ATTACHED_VM)
 
 
-def _judged(
-    request: ChangeRequest, observed: ObservedRequest, stands: Standing, now: datetime
-) -> AdvanceRequest:
-    """Return the refusal of a request that the contract does not cover, documented all the same, or how far it is."""
+def _refusal(request: ChangeRequest, observed: ObservedRequest, now: datetime) -> AdvanceRequest | None:
+    """Return the end of a request that the contract does not cover, documented all the same; None where it does."""
     found = _uncovered(request, observed)
     if found is None:
-        return _documented(request, observed, stands, now)
+        return None
     reason, words, clause = found
     after = advanced(request.status, RequestState.REFUSED, completed_at=now)
     return moved_on(request, after, fails(Aspect.SUCCEEDED, reason, f"Refused: {words}", clause), clause)
@@ -156,17 +161,22 @@ def _uncovered(request: ChangeRequest, observed: ObservedRequest) -> tuple[Reaso
 def _withdrawn(
     request: ChangeRequest, observed: ObservedRequest, stands: Standing, now: datetime
 ) -> AdvanceRequest:
-    """Return the end of a request that is not wanted any more; work that was done until then stays billed."""
+    """Return the end of a request that is not wanted any more: work that was done until then stays billed, if ordered."""
     decision = stands.decisions.withdrawal
     words = f"Withdrawn by {told(decision)}" if decision else "Withdrawn"
+    if stands.is_held:
+        words += ". It was held until then, so it never was an order and no work on it is billed"
+    # When it was decided, however late that is seen.
+    ended_at = min(now, (made_at(decision) if decision else None) or now)
     after = advanced(
         request.status,
         RequestState.WITHDRAWN,
         **stands.fields,
-        reaction=_reaction(request, observed, stands, now),
-        completed_at=now,
+        reaction=_reaction(request, observed, stands, ended_at),
+        completed_at=ended_at,
     )
-    finding = fails(Aspect.SUCCEEDED, Reason.WITHDRAWN, words, Clause.DOCUMENTED)
+    told_all = with_void(words, stands.decisions)
+    finding = fails(Aspect.SUCCEEDED, Reason.WITHDRAWN, told_all, Clause.DOCUMENTED)
     return moved_on(request, after, finding, Clause.DOCUMENTED)
 
 
@@ -183,7 +193,8 @@ def _documented(
         after = advanced(before, later(before.state, RequestState.HELD), **fields)
         finding = _held(request, observed, stands, now)
     elif completion is not None:
-        after = advanced(before, RequestState.DONE, **fields, completed_at=now)
+        ended_at = _done_at(completion, stands, now)
+        after = advanced(before, RequestState.DONE, **fields, completed_at=ended_at)
         words = f"Done, says {told(completion)}"
         finding = holds(Aspect.SUCCEEDED, Reason.DONE, words, Clause.DOCUMENTED)
     elif begun is not None:
@@ -205,11 +216,19 @@ def _documented(
     return moved_on(request, after, told_all, Clause.DOCUMENTED)
 
 
+def _done_at(completion: RequestDecision, stands: Standing, now: datetime) -> datetime:
+    """Return when a request was done: when that was decided, or once nothing held it any more."""
+    release = stands.release if not stands.authority.may_proceed else None
+    released_at = release.released_at if release is not None else None
+    known = (at for at in (made_at(completion), released_at) if at is not None)
+    return min(now, max(known, default=now))
+
+
 def _reaction(
     request: ChangeRequest, observed: ObservedRequest, stands: Standing, now: datetime
 ) -> Reaction | None:
     """Return the reaction clock: its deadline stands from intake on, and all of it once somebody has reacted."""
-    known, asked_at = request.status.reaction, request.metadata.creation_timestamp or now
+    known, asked_at = request.status.reaction, request.asked_at or now
     if known is not None and known.reacted_at is not None:
         return known
     level = observed.entitlement.level if observed.entitlement else None
@@ -261,10 +280,12 @@ def _ordered(request: ChangeRequest, stands: Standing) -> Finding:
             ". No maintenance window is agreed: agree on windows in spec.maintenance.agreed, or order an "
             "UpdateAppointment"
         )
-    release = stands.release
+    release, known = stands.release, stands.authority
     if release is None:
-        words = f"Documented as an order: {shortened(stands.authority.explanation)}. {what}"
+        how = "Documented as an order" if orders(known) else "Documented"
+        words = f"{how}: {shortened(known.explanation)}. {what}"
         return unknown(Aspect.SUCCEEDED, Reason.DOCUMENTED, words, Clause.DOCUMENTED)
     by = f" by {release.released_by}" if release.released_by else ""
-    words = f"Held, and released{by}: {shortened(release.explanation)}. {what}"
+    how = "Released" if known.may_proceed else "Held, and released"
+    words = f"{how}{by}: {shortened(release.explanation)}. {what}"
     return unknown(Aspect.SUCCEEDED, Reason.RELEASED, words, Clause.AUTHORISED_REQUESTERS)

@@ -25,18 +25,23 @@ from managedvm.planning.records import assess
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What of a request decides who may order it, also of one that is still to be recorded; `key` is namespace/name."""
+    """What of a request decides who may order it, also of one that is still to be recorded; `key` is namespace/name.
+
+    It was asked `at`, and is on record since `recorded_at`: a call is written down later.
+    """
 
     key: str
     kind: RequestKind
     by: str
     at: datetime
+    recorded_at: datetime
 
 
 def asked_of(request: ChangeRequest, now: datetime) -> Asked:
     """Return what of a request decides who may order it."""
-    at = request.metadata.creation_timestamp or now
-    return Asked(request.key, request.spec.kind, request.spec.requested_by, at)
+    recorded_at = request.metadata.creation_timestamp or now
+    at = request.asked_at or now
+    return Asked(request.key, request.spec.kind, request.spec.requested_by, at, recorded_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,18 +73,27 @@ def standing(
     policy: Requests,
     decisions: Iterable[RequestDecision],
     now: datetime,
+    elsewhere_since: datetime | None = None,
 ) -> Standing:
     """Return what stands of a request: what its status says already, and what is decided now for the first time."""
-    today = authority(requesters, policy, asked.by, asked.at, asked.kind)
-    said = counted(decisions, asked.kind, asked.by, requesters)
+    today = authority(requesters, policy, asked.by, asked.at, asked.kind, elsewhere_since)
+    said = counted(decisions, asked.kind, asked.by, requesters, recorded_at=asked.recorded_at)
     first = status.authority or today.recorded(now)
-    release = status.release or (None if first.may_proceed else _release(today, said, now))
+    release = status.release or (None if orders(first) else _release(today, said, now))
     assessment = status.assessment or assess(asked.kind, now)
     return Standing(assessment, first, release, said, today)
 
 
+def orders(known: RequestAuthority) -> bool:
+    """Return whether the requester could order what is billed; a fault is taken in also from who could not."""
+    return known.may_proceed and known.may_order
+
+
 def _release(today: Authority, said: Decisions, now: datetime) -> Release | None:
-    """Return why a held request goes on: somebody decided so, or the customer's list names the requester after all."""
+    """Return why a held request goes on: somebody decided so, or the customer's list names the requester after all.
+
+    What was withdrawn is released by a decision from before that only: a list that is changed around then tells nothing.
+    """
     if said.release is not None:
         spec = said.release.spec
         return Release(
@@ -88,7 +102,7 @@ def _release(today: Authority, said: Decisions, now: datetime) -> Release | None
             decision_ref=LocalReference(name=said.release.metadata.name),
             explanation=shortened(spec.reason, 512),
         )
-    if today.may_proceed:
+    if today.may_order and said.withdrawal is None:
         return Release(released_at=now, explanation=shortened(f"By now {today.explanation}", 512))
     return None
 

@@ -5,17 +5,20 @@ never accepted later, and a counter-entry waits until that is settled: so the tw
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
 from managedvm.api.base import ObjectMeta
-from managedvm.api.changerequest import FINAL_STATES, ChangeRequest, RequestState
+from managedvm.api.changerequest import FINAL_STATES, Billing, ChangeRequest, RequestState
 from managedvm.api.workentry import Charge, WorkEntry, WorkEntrySpec
 from managedvm.planning.assessment import assess_work
 from managedvm.planning.charges import nothing_to_take_back, persons_charge, taken_back
 from managedvm.planning.clauses import Clause
+from managedvm.planning.decisions import Decisions
 from managedvm.planning.findings import Aspect, Finding, Reason, Truth, fails, holds, some, unknown
 from managedvm.planning.money import NoRateError, PriceBook
+from managedvm.planning.names import reversal_name
+from managedvm.planning.standing import orders
 from managedvm.planning.wallclock import as_utc, shown
 
 SETTLES_WITHIN = timedelta(seconds=15)
@@ -26,13 +29,15 @@ SETTLES_WITHIN = timedelta(seconds=15)
 class ObservedWork:
     """All that was read for one entry.
 
-    `others` are the entries of the same person, in all namespaces, that may touch the same time and were not taken back;
-    `reversal` is the counter-entry to this one, and `original` what this one takes back, where it is a counter-entry.
+    `decisions` are those about its request. `others` are the entries of the same person, in all namespaces, that may
+    touch the same time and were not taken back. `original` is what this one takes back, where it is a counter-entry, and
+    `reversal` the counter-entry that counts: to this one, or to the original.
     `awaits_ticket` tells that the request is still to get its ticket in the helpdesk.
     """
 
     request: ChangeRequest | None
     prices: PriceBook | None
+    decisions: Decisions = field(default_factory=Decisions)
     others: tuple[WorkEntry, ...] = ()
     reversal: WorkEntry | None = None
     original: WorkEntry | None = None
@@ -63,7 +68,7 @@ def judge(entry: WorkEntry, observed: ObservedWork, now: datetime) -> Judgement:
         return _waits(entry, entry.spec.change_request_ref.name, "ChangeRequest", now)
     return (
         _out_of_place(entry, observed.request)
-        or _not_ordered(entry, observed.request, now)
+        or _not_ordered(entry, observed.request, observed.decisions, now)
         or _overlapping(entry, observed.others, now)
         or _without_ticket(entry, observed, now)
         or _priced(entry, observed.request, observed.prices)
@@ -76,7 +81,7 @@ def objection(spec: WorkEntrySpec, request: ChangeRequest, now: datetime) -> Fin
     Work on a held request is worth recording: it is billed once the request is released.
     """
     entry = WorkEntry(metadata=ObjectMeta(name="", creation_timestamp=now), spec=spec)
-    judged = _out_of_place(entry, request) or _not_ordered(entry, request, now)
+    judged = _out_of_place(entry, request) or _not_ordered(entry, request, Decisions(), now)
     finding = judged.finding if judged else None
     if finding is None or finding.truth is not Truth.FALSE or finding.reason is Reason.REQUEST_HELD:
         return None
@@ -115,10 +120,9 @@ def _judge_reversal(entry: WorkEntry, observed: ObservedWork, now: datetime) -> 
     original = observed.original
     if original is None:
         return _waits(entry, named, "WorkEntry", now)
-    if not is_taken_back(original, entry):
-        of = original.spec.change_request_ref.name
-        words = f"{named} is work on request {of} and not on {entry.spec.change_request_ref.name}. Take it back there"
-        return _refused(Reason.FOREIGN_RECORD, words, Clause.DIRECTLY_ATTACHED_VM)
+    void = _takes_nothing_back(entry, original, observed.reversal)
+    if void is not None:
+        return void
     if original.charge is not None:
         return _accepted(f"Takes {named} back", taken_back(original.charge, named))
     if not _has_said(original, Reason.TAKEN_BACK):
@@ -127,6 +131,34 @@ def _judge_reversal(entry: WorkEntry, observed: ObservedWork, now: datetime) -> 
     if observed.prices is None:
         return _refused(Reason.PRICE_UNKNOWN, "The customer's PriceList is not there. Create it", _PRICE)
     return _accepted(f"Takes {named} back", nothing_to_take_back(observed.prices, named))
+
+
+def _takes_nothing_back(entry: WorkEntry, original: WorkEntry, counts: WorkEntry | None) -> Judgement | None:
+    """Return why a counter-entry takes nothing back; None for the one that `counts`, and for one under the first name.
+
+    A later name is for where the earlier ones are there and name a wrong request. Records never change, so once that is
+    so it stays so, and no two counter-entries of a record ever count.
+    """
+    named = original.metadata.name
+    if not is_taken_back(original, entry):
+        of = original.spec.change_request_ref.name
+        words = (
+            f"{named} is work on request {of} and not on {entry.spec.change_request_ref.name}, so this takes nothing back. "
+            f"Take it back with another counter-entry that names {of} (managedvm work reverse)"
+        )
+        return _refused(Reason.FOREIGN_RECORD, words, Clause.DIRECTLY_ATTACHED_VM)
+    if entry.metadata.name == reversal_name(named):
+        return None
+    if counts is None:
+        words = (
+            f"A counter-entry of this name counts only where those before it, from {reversal_name(named)} on, are there and "
+            "name a wrong request. Take the record back under the first name that is free (managedvm work reverse)"
+        )
+        return _refused(Reason.UNKNOWN_RECORD, words, Clause.DOCUMENTED)
+    if counts.metadata.name != entry.metadata.name:
+        words = f"{named} is taken back already, by {counts.metadata.name}; nothing is taken back twice"
+        return _refused(Reason.TAKEN_BACK, words, Clause.DOCUMENTED)
+    return None
 
 
 def _pending(entry: WorkEntry, why: str, now: datetime) -> Judgement:
@@ -165,7 +197,9 @@ def _out_of_place(entry: WorkEntry, request: ChangeRequest) -> Judgement | None:
     return None
 
 
-def _not_ordered(entry: WorkEntry, request: ChangeRequest, now: datetime) -> Judgement | None:
+def _not_ordered(
+    entry: WorkEntry, request: ChangeRequest, said: Decisions, now: datetime
+) -> Judgement | None:
     """Return why nobody has ordered this work, or that this is still to be decided; None when it is ordered."""
     status, name = request.status, request.metadata.name
     if status.state is RequestState.REFUSED:
@@ -173,20 +207,69 @@ def _not_ordered(entry: WorkEntry, request: ChangeRequest, now: datetime) -> Jud
             f"Request {name} was refused, so nobody has ordered the work. Record it on a request that stands"
         )
         return _refused(Reason.NOT_ORDERED, words, Clause.OPTIONAL_SERVICES)
-    if status.state in FINAL_STATES and status.completed_at is not None:
-        if entry.spec.begin < status.completed_at:
-            return None
+    is_decided = status.assessment is not None and status.authority is not None
+    if status.state not in FINAL_STATES:
+        if not is_decided:
+            return _pending(entry, f"whether request {name} is an order is decided first", now)
+        if said.withdrawal is not None:
+            return _pending(entry, f"the withdrawal of request {name} is settled first", now)
+    return _outside_of_order(entry, request) or _by_nobody_who_may(entry, request, said)
+
+
+def _outside_of_order(entry: WorkEntry, request: ChangeRequest) -> Judgement | None:
+    """Return that work was done before it was asked for, or when that was over; None when it was done in between."""
+    status, name, asked_at = request.status, request.metadata.name, request.asked_at
+    begin, until = entry.spec.begin, entry.spec.until
+    if asked_at is not None and begin < asked_at:
         words = (
-            f"Request {name} came to its end at {shown(status.completed_at)}, before this work began. Take this entry back, "
-            "and record the work on a new request"
+            f"It begins at {shown(begin)}, before request {name} was asked at {shown(asked_at)}: nobody had ordered it yet. "
+            "Take this entry back; where somebody had asked earlier, by telephone say, record it on a request that says when "
+            "(spec.askedAt)"
         )
         return _refused(Reason.NOT_ORDERED, words, Clause.OPTIONAL_SERVICES)
-    if status.assessment is None:
-        return _pending(entry, f"whether request {name} is an order is decided first", now)
-    if status.state is RequestState.HELD and status.release is None:
-        words = f"Request {name} is held until somebody who may order releases it; then this work is billed"
-        return _refused(Reason.REQUEST_HELD, words, Clause.AUTHORISED_REQUESTERS)
+    ended_at = status.completed_at if status.state in FINAL_STATES else None
+    if ended_at is not None and ended_at <= begin:
+        words = (
+            f"Request {name} came to its end at {shown(ended_at)}, before this work began. Take this entry back, and record "
+            "the work on a new request"
+        )
+        return _refused(Reason.NOT_ORDERED, words, Clause.OPTIONAL_SERVICES)
+    if status.state is RequestState.WITHDRAWN and ended_at is not None and ended_at < until:
+        words = (
+            f"It ends at {shown(until)}, and request {name} was withdrawn at {shown(ended_at)}: what was done later nobody "
+            "wanted. Take this entry back, and record the work until then"
+        )
+        return _refused(Reason.NOT_ORDERED, words, Clause.OPTIONAL_SERVICES)
     return None
+
+
+def _by_nobody_who_may(entry: WorkEntry, request: ChangeRequest, said: Decisions) -> Judgement | None:
+    """Return that work waits for somebody who may order it, or never had one; None where there was one.
+
+    A fault is taken in from anybody, and its removal is included; what its cause makes billable is ordered like anything.
+    """
+    status, name, known = request.status, request.metadata.name, request.status.authority
+    is_released = status.release is not None or said.release is not None
+    if is_released or (known is not None and orders(known)):
+        return None
+    is_taken_in = known is not None and known.may_proceed
+    if is_taken_in and assess_work(request.spec.kind, entry.spec.cause).billing is Billing.INCLUDED:
+        return None
+    if status.state is RequestState.WITHDRAWN and not is_taken_in:
+        words = (
+            f"Request {name} was withdrawn, and until then nobody who may order had ordered or released it: this work is "
+            "documented and not billed"
+        )
+        return _refused(Reason.NOT_ORDERED, words, Clause.AUTHORISED_REQUESTERS)
+    way = f"an authorised requester or the provider's staff releases it (managedvm request release {request.key})"
+    if is_taken_in:
+        words = (
+            f"The cause {entry.spec.cause} is billed by effort, and {request.spec.requested_by}, who reported the fault, may "
+            f"not order that: it waits until {way}; then this work is billed"
+        )
+    else:
+        words = f"Request {name} is held until {way}; then this work is billed"
+    return _refused(Reason.REQUEST_HELD, words, Clause.AUTHORISED_REQUESTERS)
 
 
 def _overlapping(entry: WorkEntry, others: Iterable[WorkEntry], now: datetime) -> Judgement | None:
@@ -197,13 +280,15 @@ def _overlapping(entry: WorkEntry, others: Iterable[WorkEntry], now: datetime) -
         earlier = [other for other in rivals if not _is_decided(other) and _order(other) < _order(entry)]
         # Who came first is judged first.
         return _pending(entry, f"other work of {entry.spec.performed_by} is", now) if earlier else None
-    first = standing[0]
-    # Another customer's namespace is none of this one's business; a name alone tells a technician enough.
-    where = "" if first.metadata.namespace == entry.metadata.namespace else " in another namespace"
+    first, who = standing[0], entry.spec.performed_by
+    what = f"recorded as {first.metadata.name}"
+    if first.metadata.namespace != entry.metadata.namespace:
+        # This is read in the customer's namespace: what was done for others is told by its time and nothing else.
+        day = as_utc(first.spec.begin).date()
+        what = f"recorded elsewhere (staff finds it: managedvm work list --person {who} --day {day})"
     words = (
-        f"{entry.spec.performed_by} has worked at the same time on {first.metadata.name}{where} "
-        f"({shown(first.spec.begin)} to {shown(first.spec.until)}), and nobody does two things at once. Take the wrong one of "
-        "the two back (managedvm work reverse), and record what was really done"
+        f"{who} has other accepted work from {shown(first.spec.begin)} to {shown(first.spec.until)}, {what}, and nobody does "
+        "two things at once. Take the wrong one of the two back (managedvm work reverse), and record what was really done"
     )
     return _refused(Reason.OVERLAP, words, Clause.OPTIONAL_SERVICES)
 

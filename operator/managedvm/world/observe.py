@@ -34,6 +34,7 @@ from managedvm.planning.observed import (
     Unknown,
     VirtualMachine,
 )
+from managedvm.planning.plan import earliest
 from managedvm.planning.requestcase import ObservedRequest
 from managedvm.planning.vcenter import ManagedCluster
 from managedvm.planning.work import ObservedWork
@@ -126,6 +127,7 @@ class Observer:
             levels=self._levels(),
             customer=customer,
             requesters=self._requesters(namespace),
+            elsewhere_since=self._elsewhere_since(namespace, customer),
             prices=self._prices(customer),
             vcenter=spec.spec if spec else None,
             sight=sight if spec else None,
@@ -161,7 +163,7 @@ class Observer:
         identity = entitlement = None
         party = self._customer_of(namespace) if vm is None else self._customer(vm.spec.customer_ref.name)
         policy = party.requests if party else Requests()
-        asked_at = request.metadata.creation_timestamp
+        asked_at = request.asked_at
         if vm is not None and asked_at is not None:
             claim = _own_claim(self._held_claims(namespace, name), vm)
             sticky = sticky_identity(vm, claim)
@@ -176,6 +178,7 @@ class Observer:
             identity=identity,
             entitlement=entitlement,
             requesters=self._requesters(namespace),
+            elsewhere_since=self._elsewhere_since(namespace, party),
             policy=policy,
             has_taken_effect=effect,
             prices=self._prices(party if is_orphan else None),
@@ -192,10 +195,12 @@ class Observer:
         namespace, request = entry.metadata.namespace, request_of(self._store, entry)
         vm = self._store.get("ManagedVM", namespace, request.spec.managed_vm_ref.name) if request else None
         party = self._customer(vm["spec"]["customerRef"]["name"]) if vm else self._customer_of(namespace)
-        missing = missing_policies(self._store)
+        people, missing = self._requesters(namespace), missing_policies(self._store)
         book = self._prices(party).at(entry.spec.begin)
         awaits = request is not None and awaits_ticket(self._one(Helpdesk, SINGLETON_HELPDESK), request)
-        return observed_work(self._store, entry, request, book, missing, awaits_ticket=awaits)
+        return observed_work(
+            self._store, entry, request, people, book, missing_policies=missing, awaits_ticket=awaits
+        )
 
     def claim_owner_exists(self, claim: VMClaim) -> bool:
         """Return whether the ManagedVM that holds the claim is there."""
@@ -310,9 +315,8 @@ class Observer:
 
     def _customer_of(self, namespace: str) -> CustomerSpec | None:
         """Return the customer whose VMs are in a namespace, None unless it is just one."""
-        found = [
-            customer.spec for _, customer in self._all(Customer) if namespace in customer.spec.namespaces
-        ]
+        bodies = self._store.by_index("Customer", "namespace", namespace)
+        found = [self._customer(body["metadata"]["name"]) for body in bodies]
         return found[0] if len(found) == 1 else None
 
     def _connected(self, vcenter_uuid: str) -> View | None:
@@ -343,6 +347,11 @@ class Observer:
     def _requesters(self, namespace: str) -> tuple[Requester, ...]:
         found = self._one(CustomerContacts, SINGLETON, namespace)
         return found.spec.requesters if found else ()
+
+    def _elsewhere_since(self, namespace: str, customer: CustomerSpec | None) -> datetime | None:
+        """Return since when the customer of a namespace lists anybody in another one of its own, None where it does not."""
+        others = (name for name in (customer.namespaces if customer else ()) if name != namespace)
+        return earliest(one.from_ for name in others for one in self._requesters(name))
 
     def _prices(self, customer: CustomerSpec | None) -> Prices:
         agreed = customer.price_lists if customer else ()

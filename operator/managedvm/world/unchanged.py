@@ -9,12 +9,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
+from managedvm.api.customercontacts import CustomerContacts
 from managedvm.api.managedvm import ManagedVM
 from managedvm.engine.objects import ObjectKey
 from managedvm.engine.store import Store
 from managedvm.planning.names import claim_name
 from managedvm.planning.vcenter import Connection
 from managedvm.world.observe import View
+
+_LISTS = CustomerContacts.KIND.kind
 
 OF_ONE_VM = frozenset({"ManagedVM", "VMClaim", "ChangeRequest", "RequestDecision", "WorkEntry"})
 """Kinds whose objects are about one VM each: a pass reads those about its own, so a change of others' is none for it."""
@@ -105,6 +108,8 @@ class Unchanged:
             # Decisions and work count while a request is open, and then nothing is noted.
             store.versions("ChangeRequest", "open", own),
             store.versions("ChangeRequest", "slip", (*own, names.slip)),
+            # A customer's lists in its other namespaces count (planning.authority); a change of any list is rare.
+            (store.newest(_LISTS), store.count(_LISTS)),
             link.connection,
             vm,
             at_path.moref if at_path else None,
