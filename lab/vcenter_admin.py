@@ -57,6 +57,10 @@ class VCenterAdmin:
         """Change a cluster's HA settings."""
         return self._call("POST", "/cluster", {"name": name}, changes)
 
+    def host(self, name: str, connection: str) -> None:
+        """Let a host respond to vCenter or not: `connected`, `disconnected`, `notResponding`."""
+        self._call("POST", "/host", {"name": name}, {"connection": connection})
+
     def fault(self, kind: str, **how: Any) -> Any:
         """Let calls fail from now on, as `kind` says."""
         return self._call("POST", "/fault", None, {"kind": kind, **how})

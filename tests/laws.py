@@ -9,6 +9,7 @@ from managedvm.api.changerequest import ChangeRequest, ChangeRequestStatus, Requ
 from managedvm.api.managedvm import ManagedVM, ManagedVMStatus, RestartPolicy, VMOrigin
 from managedvm.api.vcenter import Mode
 from managedvm.planning.actions import (
+    MEASURING,
     Action,
     AdvanceRequest,
     ClaimVM,
@@ -118,7 +119,7 @@ def nothing_is_done_without_permission(vm: ManagedVM, observed: Observed, plan: 
     # What has taken effect before may still be billed; nothing else is done.
     for action in plan.actions:
         is_end = isinstance(action, AdvanceRequest) and action.after.state is RequestState.DONE
-        assert is_end or isinstance(action, RecordWork), action
+        assert is_end or isinstance(action, (RecordWork, *MEASURING)), action
 
 
 def nothing_is_done_to_a_vm_of_somebody_else(vm: ManagedVM, observed: Observed, plan: Plan) -> None:
@@ -157,10 +158,8 @@ def without_a_package_only_high_availability_is_kept(
                 assert action.after.state in FINAL or action.after.slot is None, action
             case ClaimVM() | OverrideHighAvailability() | RecordRequest():
                 assert is_known, action
-            case RecordWork() | PowerOn():
-                pass
             case _:
-                raise AssertionError(f"{type(action).__name__} without a package")
+                assert isinstance(action, (RecordWork, PowerOn, *MEASURING)), f"{action} without a package"
 
 
 def the_intent_is_recorded_and_the_order_confirmed_before_the_act(
@@ -312,11 +311,12 @@ def refusal_of(before: ChangeRequestStatus, after: ChangeRequestStatus) -> str |
             return f"{name} is written once"
     if before.started_at is not None and (after.started_at is None or after.started_at < before.started_at):
         return "started_at only moves forward"
-    known, new = before.reaction, after.reaction
-    if known is not None and (new is None or new.due_at != known.due_at):
-        return "the deadline of a reaction stands"
-    if known is not None and known.reacted_at is not None and new != known:
-        return "a reaction stands once there was one"
+    for clock, end in (("reaction", "reacted_at"), ("recovery", "recovered_at")):
+        known, new = getattr(before, clock), getattr(after, clock)
+        if known is not None and (new is None or new.due_at != known.due_at):
+            return f"the deadline of a {clock} stands"
+        if known is not None and getattr(known, end) is not None and new != known:
+            return f"a {clock} stands once there was one"
     return None
 
 

@@ -28,6 +28,14 @@ PROMISES = {
         "test_before_its_order_starts_nothing_is_done_for_a_vm",
         "test_after_its_order_has_ended_nothing_is_done_for_a_vm",
     ),
+    "the availability of the service level is proved": (
+        "test_a_vm_that_is_switched_off_is_one_outage_with_its_begin_and_end_and_who",
+        "test_downtime_in_a_window_of_the_contract_does_not_count",
+        "test_an_outage_that_came_and_went_while_no_operator_ran_is_read_from_vcenters_history",
+        "test_an_operator_that_was_away_for_long_says_so_once_for_all_vms_of_a_customer",
+        "test_no_switch_hides_an_outage",
+        "test_nobody_but_the_operator_says_that_a_vm_was_down",
+    ),
     "two packages": (
         "test_what_a_package_includes_is_in_status_clause_by_clause",
         "test_a_vm_without_a_package_gets_high_availability_and_nothing_else",

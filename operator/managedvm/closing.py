@@ -11,8 +11,11 @@ from typing import Any, Protocol
 from managedvm.api.base import API_VERSION, Resource
 from managedvm.api.changerequest import ChangeRequest
 from managedvm.api.customer import Customer, CustomerStatus
+from managedvm.api.managedvm import ManagedVM
+from managedvm.api.outage import Outage
 from managedvm.api.pricelist import PriceList
 from managedvm.api.requestdecision import RequestDecision
+from managedvm.api.servicelevel import ServiceLevel
 from managedvm.api.statement import COVERS, Statement
 from managedvm.api.workentry import WorkEntry
 from managedvm.errors import StaleError
@@ -30,7 +33,7 @@ from managedvm.planning.verification import Ledger, broken
 from managedvm.planning.wallclock import shown
 from managedvm.world.kube import AlreadyExistsError
 
-RECORDS: tuple[type[Resource], ...] = (ChangeRequest, WorkEntry, RequestDecision)
+RECORDS: tuple[type[Resource], ...] = (ChangeRequest, WorkEntry, RequestDecision, Outage)
 """The kinds that a statement covers."""
 
 _ATTEMPTS = 5
@@ -117,8 +120,21 @@ async def read_books(kube: Kube, name: str, archived: tuple[Statement, ...] = ()
         },
         work=tuple(record for record in records if isinstance(record, WorkEntry)),
         decisions=tuple(record for record in records if isinstance(record, RequestDecision)),
+        outages=tuple(record for record in records if isinstance(record, Outage)),
+        managed=await _read_managed(kube, customer),
+        levels={
+            level.metadata.name: level.spec
+            for level in map(ServiceLevel.of, await kube.list("ServiceLevel", ""))
+        },
         elsewhere=sealed_by(others),
     )
+
+
+async def _read_managed(kube: Kube, customer: Customer) -> tuple[ManagedVM, ...]:
+    found = [
+        body for namespace in customer.spec.namespaces for body in await kube.list("ManagedVM", namespace)
+    ]
+    return tuple(vm for vm in map(ManagedVM.of, found) if vm.spec.customer_ref.name == customer.metadata.name)
 
 
 async def read_pages(kube: Kube, name: str) -> tuple[Statement, ...]:

@@ -39,6 +39,7 @@ from managedvm.world.helpdesk.link import Link
 from managedvm.world.kube import ENDPOINTS, HttpKube, Object
 from managedvm.world.leases import KubeLease
 from managedvm.world.observe import Observer
+from managedvm.world.outages import Watch
 from managedvm.world.tickets import HELPDESK
 from managedvm.world.unchanged import Unchanged
 from managedvm.world.vcenters import VCenters
@@ -91,7 +92,7 @@ class Operator:
         telling = Telling(self.kube, self.metrics, utc_now, identity)
         self._reconciler = Reconciler(
             store=self.store,
-            observer=Observer(self.store, self.vcenters.view),
+            observer=Observer(self.store, self.vcenters.view, self._watch()),
             unchanged=Unchanged(self.store, self.vcenters.view),
             kube=self.kube,
             vsphere_of=self.vcenters.calls,
@@ -133,6 +134,13 @@ class Operator:
             fetch=lambda key: self.kube.find(*key),
             on_change=self._on_change,
             settings=RelistSettings(interval=timedelta(seconds=self._settings.relist_seconds)),
+        )
+
+    def _watch(self) -> Watch:
+        return Watch(
+            lambda: self.elector.unheld_since,
+            names=lambda: (key.name for key in self.store.keys("VCenter")),
+            all_done=self.elector.catch_up,
         )
 
     def _may_act(self) -> bool:

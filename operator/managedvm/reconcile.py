@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from managedvm.api.base import Status
 from managedvm.api.changerequest import FINAL_STATES, ChangeRequest
 from managedvm.api.managedvm import ManagedVM, ManagedVMStatus
+from managedvm.api.outage import Outage
 from managedvm.api.vcenter import VCenter
 from managedvm.api.vmclaim import VMClaim
 from managedvm.api.workentry import WorkEntry
@@ -30,7 +31,7 @@ from managedvm.errors import (
     TlsNotTrustedError,
     WaitingError,
 )
-from managedvm.planning import claims, managedvm, orphans, requests, vcenter, work
+from managedvm.planning import claims, managedvm, orphans, outages, requests, vcenter, work
 from managedvm.planning.actions import EFFECTS, RECORDS, Action
 from managedvm.planning.findings import Aspect, Finding, Reason, fails
 from managedvm.planning.observed import ClusterFacts, Unknown
@@ -49,6 +50,7 @@ from managedvm.world.apply import Hands, VSphere, apply
 from managedvm.world.kube import Kube
 from managedvm.world.managed import Place
 from managedvm.world.observe import Observer
+from managedvm.world.outages import is_measured
 from managedvm.world.unchanged import Unchanged
 from managedvm.world.work import is_settled
 
@@ -61,10 +63,10 @@ WAITING_IS_TOLD_AFTER = timedelta(minutes=1)
 LOOK_AGAIN = timedelta(seconds=15)
 """When a request is looked at again of which nobody can tell whether it has taken effect."""
 
-VM, VCENTER, REQUEST, CLAIM, WORK = (
-    kind.KIND.kind for kind in (ManagedVM, VCenter, ChangeRequest, VMClaim, WorkEntry)
+VM, VCENTER, REQUEST, CLAIM, WORK, OUTAGE = (
+    kind.KIND.kind for kind in (ManagedVM, VCenter, ChangeRequest, VMClaim, WorkEntry, Outage)
 )
-ACTING = (VCENTER, VM, REQUEST, CLAIM, WORK)
+ACTING = (VCENTER, VM, REQUEST, CLAIM, WORK, OUTAGE)
 """The kinds that have passes; after a takeover in this order: VCenters are few, and all VMs are seen through them."""
 
 
@@ -113,6 +115,7 @@ class Reconciler:
             REQUEST: self._request,
             CLAIM: self._claim,
             WORK: self._work,
+            OUTAGE: self._outage,
         }
         self._judging: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
@@ -177,6 +180,8 @@ class Reconciler:
         vsphere = self._vsphere_of(key.name)
         plan = vcenter.plan(own, self._observer.vcenter(key.name), now)
         pending, failed = await self._do(key, plan.actions, vsphere, now)
+        if plan.has_caught_up:
+            self._observer.watch.note(key.name)
         if pending and not failed:
             await self._teller.tell(body, repairs(own.status, plan.findings))
         else:
@@ -228,6 +233,13 @@ class Reconciler:
             self._teller.found(key, (judged.finding,) if judged.finding and judged.charge is None else ())
             await self._write(body, entry.status, judged_status(entry.status, judged, now))
         return Verdict(next_check=judged.next_check)
+
+    async def _outage(self, body: dict[str, Any], now: datetime) -> Verdict:
+        outage = Outage.of(body)
+        action = outages.abandoned(outage, is_measured=is_measured(self._store, outage), now=now)
+        if action is not None:
+            await apply((action,), self._hands(None, now))
+        return Verdict()
 
     async def _do(
         self, key: ObjectKey, actions: tuple[Action, ...], vsphere: VSphere | None, now: datetime

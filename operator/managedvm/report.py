@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeVar
 
 from managedvm.api.base import Condition, Status
 from managedvm.api.workentry import WorkEntryStatus
-from managedvm.planning.actions import AdvanceRequest
+from managedvm.planning.actions import AdvanceRequest, EndOutage
 from managedvm.planning.findings import Aspect, Effect, Finding, Reason, Truth
 from managedvm.planning.work import Judgement
 
@@ -44,9 +44,11 @@ def reported(
     return status.model_copy(update={"conditions": conditions, "observed_generation": generation})
 
 
-def advanced_status(action: AdvanceRequest, now: datetime) -> dict[str, Any] | None:
-    """Return the merge patch for the status of a ChangeRequest, or None when it says nothing new."""
+def advanced_status(action: AdvanceRequest | EndOutage, now: datetime) -> dict[str, Any] | None:
+    """Return the merge patch for the status of a record, or None when it says nothing new."""
     # The spec of a record never changes, so its generation is always the first.
+    if isinstance(action, EndOutage):
+        return status_patch(action.before, action.after.model_copy(update={"observed_generation": 1}))
     texts = (_text(action.finding.aspect.value, action.finding.truth, action.finding),)
     conditions = tuple(_condition(text, action.before.conditions, 1, now) for text in texts)
     after = action.after.model_copy(update={"conditions": conditions, "observed_generation": 1})

@@ -7,6 +7,7 @@ from managedvm.engine.objects import Change, Object, ObjectKey, What
 from managedvm.engine.queue import Lane
 from managedvm.engine.store import Index, Store
 from managedvm.ticketing.passes import CORRESPONDENCE
+from managedvm.world.outages import lasting, planned, subject
 from managedvm.world.tickets import (
     HELPDESK,
     UNTOLD,
@@ -77,8 +78,15 @@ INDEXES: Mapping[str, Mapping[str, Index]] = {
         "owner": lambda body: [(body["spec"]["owner"]["namespace"], body["spec"]["owner"]["name"])],
         "vm": lambda body: [body["spec"]["instanceUUID"]],
     },
-    "ChangeRequest": {"open": _open_under, "slip": _slip, "ticket": of_ticket, UNTOLD: untold_request},
+    "ChangeRequest": {
+        "open": _open_under,
+        "slip": _slip,
+        "planned": planned,
+        "ticket": of_ticket,
+        UNTOLD: untold_request,
+    },
     "RequestDecision": {"request": _request_named},
+    "Outage": {"subject": subject, "lasting": lasting},
     "WorkEntry": {"request": _request_named, "person": person_days, "state": state, UNTOLD: untold_work},
 }
 """The indexes of the store."""
@@ -102,7 +110,7 @@ def affected(change: Change, store: Store) -> Wanted:
             yield from _around_namespace(key, lane, store)
         case "ChangeRequest":
             yield from _around_request(key, lane, store)
-        case "RequestDecision" | "WorkEntry":
+        case "RequestDecision" | "WorkEntry" | "Outage":
             yield from _around_record(key, lane, store)
         case "VMClaim":
             yield key, Lane.DRIFT
@@ -148,12 +156,17 @@ def _around_managed_vm(key: ObjectKey, what: What, lane: Lane, store: Store) -> 
     if what is What.GONE:
         for body in store.by_index("VMClaim", "owner", (key.namespace, key.name)):
             yield _key(body), Lane.DRIFT
+        for body in store.by_index("Outage", "lasting", (key.namespace, key.name)):
+            yield _key(body), Lane.DRIFT
     if what in (What.CREATED, What.SPEC, What.GONE):
         yield from ((request, Lane.DRIFT) for request in _open(store, (key.namespace, key.name)))
 
 
 def _around_record(key: ObjectKey, lane: Lane, store: Store) -> Wanted:
-    """Yield the request that was decided about or worked on, and for a decision the VM that may be waiting for it."""
+    """Yield what a record is about: a request, for a decision the VM too that may be waiting for it, for an outage VMs."""
+    if key.kind == "Outage":
+        yield from _around_outage(key, store)
+        return
     if key.kind == "WorkEntry":
         yield from _around_work(key, lane, store)
     record = store.get(*key)
@@ -166,6 +179,17 @@ def _around_record(key: ObjectKey, lane: Lane, store: Store) -> Wanted:
         yield ObjectKey("ManagedVM", key.namespace, request["spec"]["managedVMRef"]["name"]), lane
         # What is billed of a fault is released also after its end, when the request has no pass any more.
         yield from _work_waiting_for(key.namespace, name, lane, store)
+
+
+def _around_outage(key: ObjectKey, store: Store) -> Wanted:
+    """Yield an outage, which may have to be ended, and the VMs that it tells of."""
+    yield key, Lane.DRIFT
+    spec = (store.get(*key) or {}).get("spec", {})
+    if "managedVMRef" in spec:
+        yield ObjectKey("ManagedVM", key.namespace, spec["managedVMRef"]["name"]), Lane.DRIFT
+    else:
+        yield from ((vcenter, Lane.DRIFT) for vcenter in store.keys("VCenter"))
+        yield from ((_key(body), Lane.RESYNC) for body in store.in_namespace("ManagedVM", key.namespace))
 
 
 def _around_work(key: ObjectKey, lane: Lane, store: Store) -> Wanted:

@@ -61,8 +61,8 @@ class Attempt:
                 body = bodies.request_decision(here, name, self.me)
             case "Statement":
                 body = bodies.statement(here)
-            case "VMClaim":
-                body = bodies.claim(name, here)
+            case "VMClaim" | "Outage":
+                body = bodies.claim(name, here) if kind == "VMClaim" else bodies.outage(here, name)
             case "CustomerContacts":
                 body = bodies.contacts(here, bodies.requester("a@x"), bodies.requester("b@x"))
             case "Customer":
@@ -81,7 +81,8 @@ class Attempt:
             body["spec"] |= spec
         if kind in PERSON:
             body["spec"][PERSON[kind]] = ELSE
-        answer = self.tenant.admin.create(body)
+        maker = self.tenant.operator if kind == "Outage" else self.tenant.admin
+        answer = maker.create(body)
         assert_done(answer)
         return {**answer.body, "kind": kind if kind in bodies.KINDS else "Namespace"}
 
@@ -139,6 +140,7 @@ SPEC: dict[str, Object] = {
     "RequestDecision": {"reason": "Another one."},
     "WorkEntry": {"ticket": "4711"},
     "Statement": {"hash": "1" * 64},
+    "Outage": {"cause": "Suspended"},
     "VMClaim": {"owner": {"name": "web-02"}},
     "CustomerContacts": {"requesters": [bodies.requester(email) for email in ("a@x", "b@x", "c@x")]},
     "Customer": {"displayName": "Kunde AG"},

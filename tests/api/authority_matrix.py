@@ -109,6 +109,20 @@ _KINDS = {
         deletecollection      -       -       -       -       -       -       -       -       refused yes
         delete the CRD        -       -       -       -       -       -       -       -       refused yes
     """,
+    "Outage": """
+        create                yes     -       -       -       -       -       -       -       refused refused
+        create as op-...      yes     -       -       -       -       -       -       -       refused refused
+        change spec           -       -       -       -       -       -       -       -       refused refused
+        write status          yes     -       -       -       -       -       -       -       refused refused
+        set labels            -       -       -       -       -       -       -       -       refused refused
+        set annotations       -       -       -       -       -       -       -       -       refused refused
+        set finalizers        -       -       -       -       -       -       -       -       refused refused
+        set ownerReferences   -       -       -       -       -       -       -       -       refused refused
+        apply with force      -       -       -       -       -       -       -       -       refused refused
+        delete                -       -       -       -       -       yes     -       -       refused yes
+        deletecollection      -       -       -       -       -       -       -       -       refused yes
+        delete the CRD        -       -       -       -       -       -       -       -       refused yes
+    """,
     "VMClaim": """
         create                yes     -       -       -       -       -       -       -       yes     yes
         change spec           -       -       -       -       -       -       -       -       refused refused

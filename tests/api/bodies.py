@@ -13,6 +13,7 @@ KINDS = {
     "RequestDecision": "requestdecisions",
     "WorkEntry": "workentries",
     "Statement": "statements",
+    "Outage": "outages",
     "VMClaim": "vmclaims",
     "CustomerContacts": "customercontacts",
     "Customer": "customers",
@@ -136,6 +137,21 @@ def statement(namespace: str, month: str = "2026-01", page: int = 1, **spec: Any
     }
     name = f"{namespace}-{month}" + (f"-p{page}" if page > 1 else "")
     return custom("Statement", name, namespace, closed | spec)
+
+
+def outage(namespace: str, name: str, **spec: Any) -> Object:
+    """Return an outage of `web-01`, long ago; `spec` replaces fields, None removes."""
+    seen = {
+        "cause": "PoweredOff",
+        "begin": "2026-01-05T09:00:00Z",
+        "vCenterUUID": VCENTER_UUID,
+        "instanceUUID": INSTANCE_UUID,
+        "managedVMRef": {"name": "web-01"},
+        "order": "A-1",
+        "serviceLevel": "standard",
+    }
+    given = {key: value for key, value in (seen | spec).items() if value is not None}
+    return custom("Outage", name, namespace, given)
 
 
 def claim(name: str, namespace: str) -> Object:

@@ -257,6 +257,18 @@ def test_a_reaction_stands_once_there_was_one(tenant, record, change):
     assert_refused(answer, "status.reaction", "once somebody has reacted", "clause 4.1")
 
 
+MENDED = {"dueAt": "2026-01-05T14:00:00Z", "isMissed": False, "recoveredAt": DONE_AT}
+
+
+@pytest.mark.parametrize(
+    "change", [None, {"dueAt": "2026-01-05T15:00:00Z"}, {"isMissed": True}, {"recoveredAt": None}]
+)
+def test_a_recovery_stands_once_there_was_one(tenant, record, change):
+    assert_done(tenant.operator.patch(record, {"status": {"recovery": MENDED}}, "/status"))
+    answer = tenant.operator.patch(record, {"status": {"recovery": change}}, "/status")
+    assert_refused(answer, "status.recovery", "once the fault is mended", "clause 4.1")
+
+
 def test_a_held_request_is_released_and_never_held_again(tenant, record):
     for state in ("Held", "Released"):
         assert_done(tenant.operator.patch(record, {"status": {"state": state}}, "/status"))

@@ -312,3 +312,34 @@ def disturb(machine, happening):
             machine.cut_off = happening == "cut off"
         case "clock back" | "clock forward":
             machine.wall_shift += timedelta(hours=1 if happening == "clock forward" else -1)
+
+
+def test_who_takes_over_knows_since_when_nobody_held_the_lease_until_it_has_made_up_for_that(world):
+    holder, other = elected(world, "a", "b")
+    assert holder.elector.unheld_since is None, "nobody has held it before"
+    world.run(30)
+    last = world.server.record.renewed
+    holder.dead = True
+    world.run(60, until=world.acting)
+    assert other.elector.unheld_since == last
+    world.run(10)
+    assert world.server.record.unheld_since == last, "whoever comes next must know it too"
+
+    other.elector.catch_up()
+    world.run(10)
+    assert other.elector.unheld_since is None
+    assert world.server.record.unheld_since is None
+
+
+def test_a_successor_that_dies_before_it_has_made_up_for_a_gap_leaves_all_of_it_to_the_next(world):
+    first, second, third = elected(world, "a", "b", "c")
+    world.run(30)
+    last = world.server.record.renewed
+    first.dead = True
+    world.run(60, until=world.acting)
+    (name,) = world.acting()
+    successor = next(m for m in (second, third) if m.name == name)
+    successor.dead = True
+    world.run(60, until=world.acting)
+    heir = third if successor is second else second
+    assert heir.elector.unheld_since == last

@@ -299,5 +299,54 @@ def test_a_refused_request_promises_no_reaction():
     assert moved(persons_request(), observed(package=None)).after.reaction is None
 
 
+# Recovery of a fault
+
+
+def fault():
+    return persons_request(kind="FaultReport")
+
+
+def test_the_recovery_time_of_the_level_at_intake_runs_from_intake():
+    action = moved(fault(), observed(level=PREMIUM))
+    assert action.after.recovery.due_at == NOW + minutes(120)
+    known = again(fault(), action)
+    later = moved(known, observed(), NOW + minutes(45)).after
+    assert later.recovery.due_at == NOW + minutes(120)
+    assert next_check(later, NOW + minutes(45)) == NOW + minutes(120), "after the reaction that is due first"
+
+
+def test_only_a_fault_is_to_be_mended():
+    assert moved(persons_request()).after.recovery is None
+
+
+def test_a_fault_that_is_not_mended_in_time_is_seen_and_counted_although_somebody_has_reacted():
+    request = again(fault(), moved(fault(), observed(level=PREMIUM, work=worked(NOW + minutes(5)))))
+    missed = moved(request, observed(level=PREMIUM, work=worked(NOW + minutes(5))), NOW + minutes(120))
+    assert missed.after.recovery.is_missed
+    (found,) = findings(missed.after, None)
+    assert (found.aspect, found.reason) == (Aspect.RECOVERED_IN_TIME, Reason.RECOVERY_MISSED)
+    done = missed.after.model_copy(update={"state": RequestState.DONE})
+    assert findings(done, None) == (found,), "what was missed stays counted"
+
+
+@pytest.mark.parametrize(
+    ("said_after", "is_missed"), [(120, False), (121, True)], ids=["at the last instant", "too late"]
+)
+def test_a_fault_is_mended_when_the_staff_has_said_so_however_late_that_is_read(said_after, is_missed):
+    decision = request_decision("Complete", STAFF, decided_as="Staff", made_at=NOW + minutes(said_after))
+    end = moved(fault(), observed(level=PREMIUM, decisions=(decision,)), NOW + minutes(500))
+    assert end.after.state is RequestState.DONE
+    assert (end.after.recovery.recovered_at, end.after.recovery.is_missed) == (
+        NOW + minutes(said_after),
+        is_missed,
+    )
+
+
+def test_a_fault_that_was_taken_back_in_time_is_not_missed():
+    decision = request_decision("Withdraw", made_at=NOW + minutes(5))
+    end = moved(fault(), observed(decisions=(decision,)), NOW + minutes(6))
+    assert (end.after.recovery.recovered_at, end.after.recovery.is_missed) == (None, False)
+
+
 def test_an_own_request_of_the_operator_has_no_reaction_to_wait_for():
     assert plan(persons_request(origin="Operator"), observed(has_taken_effect=False), NOW) is None

@@ -133,6 +133,19 @@ def test_the_reaction_clock_is_told(reaction, words):
     assert told(asked(reaction={"dueAt": NOW, **reaction}))["Reaction"].text.startswith(words)
 
 
+@pytest.mark.parametrize(
+    ("recovery", "words"),
+    [
+        ({"isMissed": False}, "Awaited, due by 2026-11-23T12:00:00Z"),
+        ({"isMissed": True}, "Missed, due by 2026-11-23T12:00:00Z"),
+        ({"isMissed": False, "recoveredAt": NOW}, "Mended at 2026-11-23T12:00:00Z, in time"),
+        ({"isMissed": True, "recoveredAt": NOW}, "Mended at 2026-11-23T12:00:00Z, too late"),
+    ],
+)
+def test_the_recovery_clock_of_a_fault_is_told(recovery, words):
+    assert told(asked(recovery={"dueAt": NOW, **recovery}))["Recovery"].text.startswith(words)
+
+
 def test_what_was_decided_stands_in_the_explanation_of_the_vm_too():
     request = asked(authority=ASKED)
     found = explain(managed_vm(), [request], (), [request_decision("Withdraw", STRANGER)])

@@ -1,6 +1,6 @@
 """The API server of the simulation: records are created once, statuses only advance, and a stale write is a conflict."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -8,10 +8,11 @@ from managedvm.api.changerequest import FINAL_STATES, ChangeRequest
 from managedvm.api.customer import CustomerSpec
 from managedvm.api.customercontacts import Requester
 from managedvm.api.managedvm import ManagedVM, ManagedVMStatus
+from managedvm.api.outage import Outage
 from managedvm.api.servicelevel import ServiceLevelSpec
 from managedvm.api.vmclaim import VMClaim
 from managedvm.api.workentry import WorkEntry
-from managedvm.planning.actions import AdvanceRequest, ConfirmUnchanged
+from managedvm.planning.actions import AdvanceRequest, ConfirmUnchanged, EndOutage
 from managedvm.planning.money import PriceBook
 from tests import laws
 
@@ -31,6 +32,7 @@ class Snapshot:
     requesters: tuple[Requester, ...]
     prices: PriceBook | None
     levels: dict[str, ServiceLevelSpec]
+    outages: dict[str, Outage] = field(default_factory=dict)
 
 
 class Cluster:
@@ -57,6 +59,9 @@ class Cluster:
                 self._claim(VMClaim.of(stamped))
             case "ChangeRequest":
                 self._request(ChangeRequest.of(stamped))
+            case "Outage":
+                outages = self.state.outages
+                self.edit(outages={**outages, name: outages.get(name) or Outage.of(stamped)})
             case "WorkEntry":
                 entry = self.work.setdefault(name, WorkEntry.of(stamped))
                 assert entry.spec.change_request_ref.name == body["spec"]["changeRequestRef"]["name"]
@@ -91,6 +96,16 @@ class Cluster:
         assert refusal is None, f"the API server refuses the status of {action.name}: {refusal}"
         meta = found.metadata.model_copy(update={"resource_version": self._next()})
         self._put(found.model_copy(update={"status": action.after, "metadata": meta}))
+
+    def end(self, action: EndOutage) -> None:
+        """Write how an outage ended, once, as the admission policy lets it."""
+        found = self.state.outages[action.name]
+        if action.resource_version and found.metadata.resource_version != action.resource_version:
+            raise StaleError("the outage has ended already")
+        if found.status.end is None:
+            meta = found.metadata.model_copy(update={"resource_version": self._next()})
+            ended = found.model_copy(update={"status": action.after, "metadata": meta})
+            self.edit(outages={**self.state.outages, action.name: ended})
 
     def confirm(self, action: ConfirmUnchanged) -> None:
         """Read the ManagedVM and its claim as they are now."""

@@ -12,9 +12,11 @@ from managedvm.planning.actions import (
     AdvanceRequest,
     ClaimVM,
     ConfirmUnchanged,
+    EndOutage,
     OverrideHighAvailability,
     PowerOn,
     Reconfigure,
+    RecordOutage,
     RecordRequest,
     RecordWork,
     ShutDownGuest,
@@ -22,6 +24,7 @@ from managedvm.planning.actions import (
 from managedvm.planning.identity import Sight
 from managedvm.planning.managedvm import Observed, Plan, plan
 from managedvm.planning.observed import RECONFIGURE, TaskFacts, TaskState, Unknown
+from managedvm.planning.outages import Planned
 from tests import laws
 from tests.factories import NOW, VCENTER_UUID, agreed, cluster, vcenter_spec
 from tests.simulation.cluster import Cluster, Snapshot, StaleError
@@ -118,6 +121,12 @@ class Replica:
             task=self._task(own),
             missing_policies=(),
             is_ledger=True,
+            outages=tuple(seen.outages.values()),
+            plans=tuple(
+                Planned(r.status.slot.begin, r.status.slot.end)
+                for r in seen.requests.values()
+                if r.status.slot is not None
+            ),
         )
 
     def _own_task(self, picture: Picture) -> TaskFacts | None:
@@ -172,19 +181,24 @@ class Replica:
             raise NoAnswerError
         if started is not None:
             self.own_tasks.append(started)
-        if isinstance(action, ClaimVM | RecordRequest | AdvanceRequest):
+        if isinstance(action, ClaimVM | RecordRequest | AdvanceRequest | RecordOutage | EndOutage):
             # Our own writes are seen at once, what others write comes later.
-            self.seen = replace(self.seen, claims=self.api.state.claims, requests=self.api.state.requests)
+            there = self.api.state
+            self.seen = replace(
+                self.seen, claims=there.claims, requests=there.requests, outages=there.outages
+            )
 
     def _call(self, action: Action) -> str | None:
         is_vcenters = isinstance(action, Reconfigure | PowerOn | ShutDownGuest | OverrideHighAvailability)
         if is_vcenters and self.is_away:
             raise NoAnswerError
         match action:
-            case ClaimVM() | RecordRequest() | RecordWork():
+            case ClaimVM() | RecordRequest() | RecordWork() | RecordOutage():
                 self.api.create(dict(action.body), self.vsphere.now)
             case AdvanceRequest():
                 self.api.advance(action)
+            case EndOutage():
+                self.api.end(action)
             case ConfirmUnchanged():
                 self.api.confirm(action)
             case Reconfigure() | PowerOn():

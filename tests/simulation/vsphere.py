@@ -9,6 +9,7 @@ from managedvm.planning.actions import OverrideHighAvailability, PowerOn, Reconf
 from managedvm.planning.observed import (
     RECONFIGURE,
     Heartbeat,
+    PowerEvent,
     PowerState,
     TaskFacts,
     TaskState,
@@ -44,7 +45,10 @@ class Effect:
 
 @dataclass
 class VSphere:
-    """The truth about the VM. `off_by` is who has switched it off: us, the customer, or either of them."""
+    """The truth about the VM.
+
+    `off_by` is who has switched it off: us, the customer, or either of them; `off` is when it was off or suspended.
+    """
 
     facts: VirtualMachine
     now: datetime
@@ -52,6 +56,8 @@ class VSphere:
     is_calm: bool = False
     effects: list[Effect] = field(default_factory=list)
     off_by: str | None = None
+    off: list[tuple[datetime, datetime | None]] = field(default_factory=list)
+    _events: int = 0
     _tasks: dict[str, TaskFacts] = field(default_factory=dict)
     _running: dict[str, tuple[datetime, Reconfigure | PowerOn]] = field(default_factory=dict)
     _shuts_down_at: datetime | None = None
@@ -107,8 +113,20 @@ class VSphere:
         version = (
             f"v{int(self.facts.change_version[1:]) + 1}" if is_configuration else self.facts.change_version
         )
+        power = facts.get("power", self.facts.power)
+        if power is not self.facts.power:
+            facts |= {"power_since": self.now, "power_events": self._noted(power)}
         self.facts = replace(self.facts, **{"change_version": version, **facts})
         self._remember()
+
+    def _noted(self, power: PowerState) -> tuple[PowerEvent, ...]:
+        """Return vCenter's history with one more change of power, as the stream keeps it."""
+        if self.off and self.off[-1][1] is None:
+            self.off[-1] = (self.off[-1][0], self.now)
+        if power is not PowerState.ON:
+            self.off.append((self.now, None))
+        self._events += 1
+        return (*self.facts.power_events, PowerEvent(self._events, self.now, power))[-16:]
 
     def switch(self, power: PowerState, by: str) -> None:
         """Switch the VM on or off by somebody's hand."""

@@ -3,6 +3,7 @@
 import csv
 import io
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from facturx import get_xml_from_pdf, xml_check_xsd
 from lxml import etree
 from rich.console import Console
 
+from managedvm.api.statement import AvailabilityLine, RecoveryLine
 from managedvm.planning.bill import bill
 from managedvm.statements.einvoice import NotAnInvoiceError, einvoice, invoice_xml
 from managedvm.statements.pdf import pdf
@@ -355,3 +357,36 @@ def test_the_provider_of_the_documentation_is_one():
     page = (Path(__file__).parents[2] / "docs" / "statements.md").read_text()
 
     assert read_provider(page.partition("```yaml\n")[2].partition("```")[0]).name
+
+
+def test_availability_and_faults_stand_in_the_statement_in_both_languages_and_never_look_better_than_they_were(
+    month,
+):
+    vm = {"namespace": "kunde-a", "managed_vm_ref": {"name": "web-01"}}
+    line = AvailabilityLine(
+        **vm,
+        order="A-1",
+        service_level="premium",
+        promised_percent="99.98",
+        agreed=timedelta(days=31),
+        counted=minutes(9),
+        excluded=minutes(120),
+        unmeasured=minutes(0),
+        availability_percent="99.9799",
+    )
+    due = at("2026-10-05T10:00")
+    late = RecoveryLine(
+        **vm,
+        change_request_ref={"name": "fault"},
+        reported_at=due - minutes(120),
+        due_at=due,
+        recovered_at=due + minutes(5),
+        is_missed=True,
+    )
+    told = replace(month, availability=(line,), recoveries=(late,))
+    german = text_of(pdf(told, DE, PROVIDER))
+    assert "web-01 · premium (A-1): 99,9799 von 99,98 %: 0:09 Ausfall gezählt, 2:00 nicht gezählt" in german
+    assert "fault: behoben 05.10.2026 12:05, zugesagt bis 05.10.2026 12:00 – zu spät" in german
+    english = printed(told, EN)
+    assert "99.9799 of 99.98 %: 0:09 of downtime counted" in english
+    assert "mended 5 Oct 2026 12:05, due by 5 Oct 2026 12:00 – too late" in english

@@ -212,7 +212,14 @@ class Party:
         for vm in api.list({"kind": "ManagedVM", "metadata": here}):
             if vm["spec"]["deletionProtection"]:
                 assert_done(api.patch({"kind": "ManagedVM", **vm}, {"spec": {"deletionProtection": False}}))
-        for kind in ("ManagedVM", "ChangeRequest", "RequestDecision", "WorkEntry", "CustomerContacts"):
+        for kind in (
+            "ManagedVM",
+            "ChangeRequest",
+            "RequestDecision",
+            "WorkEntry",
+            "Outage",
+            "CustomerContacts",
+        ):
             assert_done(api.delete_all({"kind": kind, "metadata": here}))
         self.revoke()
         for body in (

@@ -102,7 +102,9 @@ async def test_a_missed_reaction_is_written_and_found_once():
     assert len(world.writes) == 2
     assert world.status["reaction"]["isMissed"] is True
     assert world.found_in[KEY] == ["Documented", "ReactionMissed"]
-    assert verdict.next_check is None
+    assert verdict.next_check == NOW + minutes(480), (
+        "the recovery of level Standard is looked for when it is due"
+    )
 
 
 async def test_recorded_work_is_read():

@@ -257,6 +257,8 @@ def test_a_pass_reads_nothing_about_other_vms():
         ("owner", "VMClaim", own),
         ("get", "VMClaim", "", claim().metadata.name),
         ("open", "ChangeRequest", own),
+        ("subject", "Outage", (VCENTER_UUID, VM_UUID)),
+        ("subject", "Outage", (VCENTER_UUID, "kunde-a")),
         ("slip", "ChangeRequest", (*own, "c-1")),
     }
 

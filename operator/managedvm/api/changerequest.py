@@ -240,6 +240,18 @@ class Reaction(ApiModel):
     is_missed: bool = Field(description="Whether nobody has reacted in time.")
 
 
+class Recovery(ApiModel):
+    """The recovery that the service level aims at, counted in its hours from the creation of a FaultReport."""
+
+    due_at: Timestamp = Field(
+        description="Until when the fault is to be mended; by the level in force at intake, written once."
+    )
+    recovered_at: Timestamp | None = Field(
+        default=None, description="When the provider's staff said that it is mended; written once."
+    )
+    is_missed: bool = Field(description="Whether it was not mended in time.")
+
+
 class RequestTicket(ApiModel):
     """The ticket of the request in the helpdesk; without a number it is wanted and not there yet."""
 
@@ -269,6 +281,9 @@ class ChangeRequestStatus(Status):
     )
     reaction: Reaction | None = Field(
         default=None, description="Whether somebody has reacted in time; for requests that people work on."
+    )
+    recovery: Recovery | None = Field(
+        default=None, description="Whether the fault was mended in time; of a FaultReport."
     )
     slot: Slot | None = Field(default=None, description="When the work is planned.")
     started_at: Timestamp | None = Field(
@@ -306,6 +321,7 @@ class ChangeRequest(Resource):
             Column("Slot", ".status.slot.begin", wide=True),
             Column("React-By", ".status.reaction.dueAt", wide=True),
             Column("Missed", ".status.reaction.isMissed", type="boolean", wide=True),
+            Column("Recover-By", ".status.recovery.dueAt", wide=True),
             Column("Channel", ".spec.channel", wide=True),
             Column("Ticket", ".spec.ticket", wide=True),
             Column("Helpdesk-Ticket", ".status.ticket.number", wide=True),

@@ -34,7 +34,7 @@ class Requests(ApiModel):
     unlisted_requester: RequestPolicy = Field(
         default=RequestPolicy.HOLD,
         description="A list exists and the requester is not on it: Hold documents the request and waits, "
-        "Proceed documents and does it.",
+        "Proceed documents and does it. A FaultReport is never held (clause 4.1): only what its cause makes billable is.",
     )
     no_requester_listed: RequestPolicy = Field(
         default=RequestPolicy.PROCEED,

@@ -6,6 +6,7 @@ from managedvm.api.customer import Customer
 from managedvm.api.customercontacts import CustomerContacts
 from managedvm.api.helpdesk import Helpdesk
 from managedvm.api.managedvm import ManagedVM
+from managedvm.api.outage import Outage
 from managedvm.api.pricelist import PriceList
 from managedvm.api.requestdecision import RequestDecision
 from managedvm.api.servicelevel import ServiceLevel
@@ -27,6 +28,7 @@ KINDS: tuple[type[Resource], ...] = (
     RequestDecision,
     WorkEntry,
     Statement,
+    Outage,
 )
 
 UNWATCHED = frozenset({Statement.KIND.kind})

@@ -8,6 +8,7 @@ from pydantic import ConfigDict, Field
 from managedvm.api.base import (
     ApiModel,
     Column,
+    Duration,
     Identity,
     InventoryPath,
     Kind,
@@ -304,6 +305,37 @@ class RestartStatus(ApiModel):
     last_at: Timestamp = Field(description="When the last one was.")
 
 
+class DowntimeStatus(ApiModel):
+    """The downtime of outages that have ended, in one month or year."""
+
+    period: Annotated[str, Field(max_length=7, pattern=r"^[0-9]{4}(-[0-9]{2})?$")] = Field(
+        description="The month or year in the zone of the service level. Example: 2026-11."
+    )
+    counted: Duration = Field(description="Downtime that counts against the availability.")
+    excluded: Duration = Field(description="Downtime that does not count; each Outage says why.")
+    allowed: Duration | None = Field(
+        default=None, description="How much may count in the whole year at the promised availability."
+    )
+
+
+class AvailabilityStatus(ApiModel):
+    """Since when the availability is measured, and what was not up. It changes when an outage begins or ends."""
+
+    measured_since: Timestamp = Field(description="When the VM was first seen up under an order.")
+    down_since: Timestamp | None = Field(
+        default=None, description="Since when the VM is not up or not measured; absent while it is up."
+    )
+    cause: Annotated[str, Field(max_length=16)] | None = Field(
+        default=None, description="Cause of the outage that lasts."
+    )
+    month: DowntimeStatus | None = Field(
+        default=None, description="Downtime of this month; absent while there was none."
+    )
+    year: DowntimeStatus | None = Field(
+        default=None, description="Downtime of this year; absent while there was none."
+    )
+
+
 class ManagedVMStatus(Status):
     """What was observed. Facts that move fast are metrics, not status."""
 
@@ -317,6 +349,9 @@ class ManagedVMStatus(Status):
     configuration: ConfigurationStatus | None = Field(default=None, description="Agreed and actual size.")
     high_availability: RestartStatus | None = Field(
         default=None, description="Restarts by vSphere HA; absent while there is no streak."
+    )
+    availability: AvailabilityStatus | None = Field(
+        default=None, description="The availability as it is measured; absent while it is not."
     )
 
 

@@ -21,6 +21,8 @@ REQUIRED_BINDINGS: dict[str, frozenset[str]] = {
             "managedvm-deletion-protection",
             "managedvm-ledger-namespaces",
             "managedvm-levels",
+            "managedvm-outage-status",
+            "managedvm-outages",
             "managedvm-owners",
             "managedvm-package-required",
             "managedvm-record-status",

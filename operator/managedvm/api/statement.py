@@ -12,6 +12,7 @@ from pydantic import Field
 from managedvm.api.base import (
     ApiModel,
     Column,
+    Duration,
     Hash,
     Identity,
     Kind,
@@ -35,6 +36,8 @@ from managedvm.api.workentry import Cause
 LINES_PER_PAGE = 500
 RECORDS_PER_PAGE = 2000
 PENDING_PER_PAGE = 500
+AVAILABILITY_PER_PAGE = 1000
+RECOVERIES_PER_PAGE = 500
 TAXES_PER_MONTH = 32
 
 COVERS = "covers.managedvm.dev/"
@@ -65,7 +68,9 @@ class StatementLine(ApiModel):
     requested_by: Identity = Field(description="Who ordered.")
     channel: Channel = Field(description="How the order arrived.")
     ticket: ShortText | None = Field(default=None, description="Ticket number, where there is one.")
-    ordered_at: Timestamp = Field(description="When the ChangeRequest was written.")
+    ordered_at: Timestamp = Field(
+        description="When it was asked: spec.askedAt of the ChangeRequest, else when it was written."
+    )
     performed_by: Identity = Field(description="Who did the work; `operator` for automated work.")
     recorded_at: Timestamp = Field(description="When the WorkEntry was written.")
     begin: Timestamp = Field(description="Begin of the work at this rate.")
@@ -105,6 +110,44 @@ class PendingEntry(ApiModel):
     namespace: NamespaceName = Field(description="Namespace of the WorkEntry.")
     name: Name = Field(description="Name of the WorkEntry.")
     reason: Annotated[str, Field(max_length=256)] = Field(description="Why it is not in the lines.")
+
+
+class AvailabilityLine(ApiModel):
+    """The availability of one VM under one order in the month (clause 1)."""
+
+    namespace: NamespaceName = Field(description="Namespace of the ManagedVM.")
+    managed_vm_ref: LocalReference = Field(alias="managedVMRef", description="The ManagedVM.")
+    order: Annotated[str, Field(min_length=1, max_length=64)] = Field(description="Reference of the order.")
+    service_level: Annotated[str, Field(max_length=63)] = Field(description="Name of its ServiceLevel.")
+    promised_percent: Annotated[str, Field(max_length=8)] | None = Field(
+        default=None, description="Availability that it promises over the year, when the month was closed."
+    )
+    agreed: Duration | None = Field(
+        default=None,
+        description="How much of the month the order was in force; absent where the ManagedVM is gone.",
+    )
+    counted: Duration = Field(description="Downtime that counts.")
+    excluded: Duration = Field(description="Downtime that does not count; each Outage says why.")
+    unmeasured: Duration | None = Field(
+        default=None,
+        description="Time that nobody could see, neither up nor down; absent where the ManagedVM is gone.",
+    )
+    availability_percent: Annotated[str, Field(max_length=8)] | None = Field(
+        default=None,
+        description="What is left of the measured time without what counted, in percent, rounded down; absent where not known.",
+    )
+
+
+class RecoveryLine(ApiModel):
+    """A fault that was reported in the month, and whether it was mended in time (clause 4.1)."""
+
+    namespace: NamespaceName = Field(description="Namespace of the ChangeRequest.")
+    change_request_ref: LocalReference = Field(description="The ChangeRequest of kind FaultReport.")
+    managed_vm_ref: LocalReference = Field(alias="managedVMRef", description="The ManagedVM.")
+    reported_at: Timestamp = Field(description="When it was reported.")
+    due_at: Timestamp = Field(description="Until when it was to be mended.")
+    recovered_at: Timestamp | None = Field(default=None, description="When it was mended.")
+    is_missed: bool = Field(description="Whether it was not mended in time.")
 
 
 class TaxTotal(ApiModel):
@@ -172,6 +215,14 @@ class StatementSpec(ApiModel):
         tuple[PendingEntry, ...],
         Field(max_length=PENDING_PER_PAGE, json_schema_extra={"x-kubernetes-list-type": "atomic"}),
     ] = Field(default=(), description="Work that was not accepted when the month was closed.")
+    availability: Annotated[
+        tuple[AvailabilityLine, ...],
+        Field(max_length=AVAILABILITY_PER_PAGE, json_schema_extra={"x-kubernetes-list-type": "atomic"}),
+    ] = Field(default=(), description="The availability of the VMs in the month, order by order.")
+    recoveries: Annotated[
+        tuple[RecoveryLine, ...],
+        Field(max_length=RECOVERIES_PER_PAGE, json_schema_extra={"x-kubernetes-list-type": "atomic"}),
+    ] = Field(default=(), description="The faults that were reported in the month.")
     totals: Totals | None = Field(default=None, description="The sums of the month; only on the last page.")
     previous: StatementReference | None = Field(
         default=None, description="What this page follows; absent at the very first one."

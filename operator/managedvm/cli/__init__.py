@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from managedvm import __version__, logs
 from managedvm.api import crds
+from managedvm.cli.availability import availability_command
 from managedvm.cli.charge import explain_charge_command
 from managedvm.cli.connection import connection, fail
 from managedvm.cli.explain import explain_command
@@ -31,6 +32,7 @@ app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="The managed hosting contract as a program."
 )
 app.command(name="explain")(explain_command)
+app.command(name="availability")(availability_command)
 app.command(name="explain-charge")(explain_charge_command)
 app.add_typer(request_app, name="request")
 app.add_typer(statement_app, name="statement")

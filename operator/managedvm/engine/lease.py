@@ -48,7 +48,10 @@ class LeaseUnavailableError(LeaseError):
 
 @dataclass(frozen=True, slots=True)
 class LeaseRecord:
-    """The spec of a coordination.k8s.io Lease, with its resourceVersion; an empty holder is nobody."""
+    """The spec of a coordination.k8s.io Lease, with its resourceVersion; an empty holder is nobody.
+
+    `unheld_since` is when its last holder was last heard of, kept until the present one has made up for that time.
+    """
 
     holder: str
     lease_seconds: int
@@ -56,6 +59,7 @@ class LeaseRecord:
     renewed: datetime | None
     transitions: int
     resource_version: str = ""
+    unheld_since: datetime | None = None
 
 
 class LeaseClient(Protocol):
@@ -125,12 +129,22 @@ class Elector:
         self._record_seen = 0.0
         self._deadline: float | None = None
         self._over = False
+        self._has_caught_up = False
         self.acquired = asyncio.Event()
 
     @property
     def holder(self) -> str:
         """The holder this process last saw, empty for nobody."""
         return self._record.holder if self._record else ""
+
+    @property
+    def unheld_since(self) -> datetime | None:
+        """Since when nobody held the Lease before this process, by its last holder's wall clock; None once made up for."""
+        return None if self._record is None or self._has_caught_up else self._record.unheld_since
+
+    def catch_up(self) -> None:
+        """Note that what was missed while nobody held the Lease is made up for; the next renewal stores that."""
+        self._has_caught_up = True
 
     def may_act(self) -> bool:
         """Return whether a mutating call may be sent now; ask again before each one."""
@@ -249,8 +263,14 @@ class Elector:
         if before is None:
             return renewed
         if before.holder == self._identity:
-            return replace(before, renewed=now)
-        return replace(renewed, transitions=before.transitions + 1, resource_version=before.resource_version)
+            since = None if self._has_caught_up else before.unheld_since
+            return replace(before, renewed=now, unheld_since=since)
+        return replace(
+            renewed,
+            transitions=before.transitions + 1,
+            resource_version=before.resource_version,
+            unheld_since=before.unheld_since or before.renewed,
+        )
 
     def _patience(self, started: float) -> float:
         """Return how long one attempt may take: a third of the renewal time, and never beyond the deadline."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from managedvm.api.changerequest import ChangeRequestStatus
+from managedvm.api.outage import OutageStatus
 from managedvm.planning.clauses import Clause
 from managedvm.planning.findings import Finding
 from managedvm.planning.observed import HaSettings
@@ -130,6 +131,26 @@ class AdvanceRequest:
     clause: Clause
 
 
+@dataclass(frozen=True, slots=True)
+class RecordOutage:
+    """Create an Outage; the same record already there is success."""
+
+    body: Mapping[str, Any]
+    clause: Clause = Clause.AVAILABILITY
+
+
+@dataclass(frozen=True, slots=True)
+class EndOutage:
+    """Write how an Outage ended; `resource_version` is empty for one that an earlier action of the same plan creates."""
+
+    namespace: str
+    name: str
+    resource_version: str
+    before: OutageStatus
+    after: OutageStatus
+    clause: Clause = Clause.AVAILABILITY
+
+
 Action = (
     ClaimVM
     | ReleaseClaim
@@ -142,10 +163,15 @@ Action = (
     | RecordRequest
     | RecordWork
     | AdvanceRequest
+    | RecordOutage
+    | EndOutage
 )
 
 EFFECTS = (OverrideHighAvailability, ConfigureClusterHighAvailability, Reconfigure, ShutDownGuest, PowerOn)
 """The actions whose effect is in vCenter and is seen in the inventory, a moment later."""
 
-RECORDS = (RecordRequest, RecordWork, AdvanceRequest)
+MEASURING = (RecordOutage, EndOutage)
+"""The actions that tell what was measured: no mode and no package decides about them."""
+
+RECORDS = (RecordRequest, RecordWork, AdvanceRequest, *MEASURING)
 """The actions that write the ledger; each may be repeated without harm."""

@@ -5,7 +5,15 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from managedvm.api.changerequest import Billing
-from managedvm.api.statement import PendingEntry, Recipient, Statement, StatementLine, Totals
+from managedvm.api.statement import (
+    AvailabilityLine,
+    PendingEntry,
+    Recipient,
+    RecoveryLine,
+    Statement,
+    StatementLine,
+    Totals,
+)
 from managedvm.planning.statement import period, position
 
 
@@ -31,6 +39,8 @@ class Bill:
     hash: str
     previous: str
     closed_at: datetime
+    availability: tuple[AvailabilityLine, ...] = ()
+    recoveries: tuple[RecoveryLine, ...] = ()
 
     @property
     def effort(self) -> tuple[StatementLine, ...]:
@@ -74,4 +84,6 @@ def bill(pages: Iterable[Statement]) -> Bill:
         hash=last.spec.hash,
         previous=first.spec.previous.hash if first.spec.previous else "",
         closed_at=last.metadata.creation_timestamp or last.spec.until,
+        availability=tuple(line for page in chain for line in page.spec.availability),
+        recoveries=tuple(line for page in chain for line in page.spec.recoveries),
     )

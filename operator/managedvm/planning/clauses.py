@@ -10,6 +10,10 @@ class Clause(Enum):
     DIRECTLY_ATTACHED_VM = ("1", "A package serves only the VM that it was booked for.")
     PACKAGE_MANDATORY = ("1", "Professional and Premium VMs need a managed service package.")
     AS_ORDERED = ("1", "What is done is what the single order names, while it is in force.")
+    AVAILABILITY = (
+        "1",
+        "The service level promises an availability over the year; downtime in announced windows does not count.",
+    )
     VARIANTS = ("2", "There are two packages, Basic and Advanced.")
     PROVISIONING = (
         "3.1",

@@ -10,7 +10,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from managedvm.api.base import APPLIED_BY, Condition, ObjectMeta
-from managedvm.api.changerequest import ChangeRequest, Reaction, RecordOrigin, RequestState
+from managedvm.api.changerequest import (
+    ChangeRequest,
+    Reaction,
+    RecordOrigin,
+    Recovery,
+    RequestState,
+)
 from managedvm.api.managedvm import ManagedVM
 from managedvm.api.requestdecision import RequestDecision
 from managedvm.api.vcenter import Mode
@@ -82,6 +88,8 @@ def explain_request(
     clock = []
     if status.reaction is not None:
         clock.append(Statement(asked.topic, "4.1", "Reaction", _reacted(status.reaction)))
+    if status.recovery is not None:
+        clock.append(Statement(asked.topic, "4.1", "Recovery", _recovered(status.recovery)))
     return (
         asked,
         *clock,
@@ -205,6 +213,15 @@ def _reacted(reaction: Reaction) -> str:
         how = "too late" if reaction.is_missed else "in time"
         return f"Somebody reacted at {shown(reaction.reacted_at)}, {how}: {due}"
     return f"Missed, {due}" if reaction.is_missed else f"Awaited, {due}"
+
+
+def _recovered(recovery: Recovery) -> str:
+    """Return how the recovery clock of a fault stands."""
+    due = f"due by {shown(recovery.due_at)}"
+    if recovery.recovered_at is not None:
+        how = "too late" if recovery.is_missed else "in time"
+        return f"Mended at {shown(recovery.recovered_at)}, {how}: {due}"
+    return f"Missed, {due}" if recovery.is_missed else f"Awaited, {due}"
 
 
 def _charged(entry: WorkEntry, requests: Iterable[ChangeRequest]) -> Statement:

@@ -32,9 +32,11 @@ class Aspect(StrEnum):
     RESOURCES_AS_AGREED = "ResourcesAsAgreed"
     CONNECTED = "Connected"
     CLUSTERS_CONFIGURED = "ClustersConfigured"
+    AVAILABILITY_KEPT = "AvailabilityKept"
     SUCCEEDED = "Succeeded"
     ACCEPTED = "Accepted"
     REACTED_IN_TIME = "ReactedInTime"
+    RECOVERED_IN_TIME = "RecoveredInTime"
     REACHABLE = "Reachable"
     TICKETS_DOCUMENTED = "TicketsDocumented"
 
@@ -239,6 +241,21 @@ class Reason(Enum):
         "ReactionMissed",
         Effect.STALLED,
         "Nobody has reacted to a request within the time of the service level.",
+    )
+    AVAILABILITY_KEPT = (
+        "AvailabilityKept",
+        Effect.NONE,
+        "No more downtime has counted this year than the service level allows.",
+    )
+    AVAILABILITY_MISSED = (
+        "AvailabilityMissed",
+        Effect.NONE,
+        "More downtime has counted this year than the service level allows; nothing can mend that.",
+    )
+    RECOVERY_MISSED = (
+        "RecoveryMissed",
+        Effect.STALLED,
+        "A fault was not mended within the recovery time of the service level.",
     )
     SCHEDULED = ("Scheduled", Effect.NONE, "The request has a slot.")
     IN_WORK = ("InWork", Effect.RECONCILING, "The request is being worked on.")

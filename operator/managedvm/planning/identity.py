@@ -8,15 +8,18 @@ from dataclasses import dataclass, replace
 
 from managedvm.api.base import API_VERSION
 from managedvm.api.changerequest import RequestedVM
-from managedvm.api.managedvm import ManagedVM, VMIdentity
+from managedvm.api.managedvm import ManagedVM, VMIdentity, VMStatus
 from managedvm.api.vcenter import VCenterSpec
 from managedvm.api.vmclaim import ClaimOwner, VMClaim, VMClaimSpec
 from managedvm.planning.actions import ClaimVM, ReleaseClaim
 from managedvm.planning.clauses import Clause
-from managedvm.planning.findings import Aspect, Finding, Reason, fails, holds, some, unknown
+from managedvm.planning.findings import Aspect, Finding, Reason, fails, holds, shortened, some, unknown
 from managedvm.planning.names import claim_name
 from managedvm.planning.observed import Unknown, VirtualMachine
 from managedvm.planning.plan import Part
+
+_LONGEST_PATH = 512
+"""The longest inventory path that status has room for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +205,16 @@ def _changed(words: str) -> Finding:
         Reason.IDENTITY_CHANGED,
         f"{words}; all is frozen. Put the VM back, or make a new ManagedVM for the other one",
         Clause.DIRECTLY_ATTACHED_VM,
+    )
+
+
+def vm_status(found: Identified) -> VMStatus:
+    """Return which VM it is as status shows it."""
+    return VMStatus(
+        instance_uuid=found.facts.instance_uuid,
+        v_center_uuid=found.vcenter_uuid,
+        inventory_path=shortened(found.facts.path, _LONGEST_PATH),
+        power_state=found.facts.power.value,
     )
 
 

@@ -18,6 +18,7 @@ from managedvm.planning.wallclock import as_utc
 WRITTEN_ONCE: Mapping[str, tuple[str, ...]] = {
     "ChangeRequest": ("assessment", "authority", "release"),
     "WorkEntry": ("charge",),
+    "Outage": ("end", "excluded", "ranOn"),
 }
 """The fields of a status that are written once and belong to what the record says.
 

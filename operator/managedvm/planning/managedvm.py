@@ -8,12 +8,13 @@ from managedvm.api.changerequest import FINAL_STATES, ChangeRequest
 from managedvm.api.customer import CustomerSpec
 from managedvm.api.customercontacts import Requester
 from managedvm.api.managedvm import (
+    AvailabilityStatus,
     ConfigurationStatus,
     ManagedVM,
     ManagedVMStatus,
     VMOrigin,
-    VMStatus,
 )
+from managedvm.api.outage import Outage
 from managedvm.api.requestdecision import RequestDecision
 from managedvm.api.servicelevel import ServiceLevelSpec
 from managedvm.api.vcenter import Mode, VCenterSpec
@@ -24,6 +25,7 @@ from managedvm.planning.case import Case
 from managedvm.planning.clauses import Clause
 from managedvm.planning.completion import complete, has_taken_effect
 from managedvm.planning.configuration import settled_slip
+from managedvm.planning.downtime import plan_availability
 from managedvm.planning.entitlement import Entitlement, entitle, services, shown
 from managedvm.planning.execution import execute_initial, resize
 from managedvm.planning.findings import Aspect, Finding, Reason, fails, holds, shortened
@@ -35,10 +37,12 @@ from managedvm.planning.identity import (
     plan_claim,
     release,
     sticky_identity,
+    vm_status,
 )
 from managedvm.planning.maintenance import maintenance_calendar
 from managedvm.planning.money import Prices
 from managedvm.planning.observed import RECONFIGURE, ClusterFacts, PowerState, TaskFacts, Unknown
+from managedvm.planning.outages import Measured, Planned
 from managedvm.planning.plan import Part, joined
 from managedvm.planning.powercycle import asked_until
 from managedvm.planning.retry import rests_until
@@ -51,9 +55,6 @@ from managedvm.planning.targets import (
     targets,
 )
 
-_LONGEST_PATH = 512
-"""The longest inventory path that status has room for."""
-
 
 @dataclass(frozen=True, slots=True)
 class Observed:
@@ -63,7 +64,8 @@ class Observed:
     is the one that tells its identity. What is not there is None; what could not be read is Unknown. `task` is the latest
     reconfiguration that vCenter knows of: it decides only while a request is open. `requests` are those of the operator
     that are open, and those of the order slip in force. `decisions` are those about open requests, by the name of the
-    request. Since `elsewhere_since` the customer lists somebody for another of its namespaces.
+    request. Since `elsewhere_since` the customer lists somebody for another of its namespaces. `outages` are those of the VM
+    and of its vCenter as a whole, `plans` the times that requests for the VM were planned for and that were not given up.
     """
 
     levels: Mapping[str, ServiceLevelSpec]
@@ -82,6 +84,8 @@ class Observed:
     held: tuple[VMClaim, ...] = ()
     decisions: Mapping[str, tuple[RequestDecision, ...]] = field(default_factory=dict)
     elsewhere_since: datetime | None = None
+    outages: tuple[Outage, ...] = ()
+    plans: tuple[Planned, ...] = ()
 
     @property
     def has_open_requests(self) -> bool:
@@ -118,6 +122,7 @@ def plan(vm: ManagedVM, observed: Observed, now: datetime) -> Plan:
         vm=vm.status.vm,
         configuration=vm.status.configuration,
         high_availability=vm.status.high_availability,
+        availability=vm.status.availability,
     )
     permitted = permission(vm, observed, mode)
     if vm.spec.suspend:
@@ -129,7 +134,11 @@ def plan(vm: ManagedVM, observed: Observed, now: datetime) -> Plan:
     found = _identified(vm, observed)
     if isinstance(found, Finding):
         known = None if found.reason is Reason.NOT_GRANTED else status.vm
-        return _plan(joined((base, Part(findings=(found,)))), status.model_copy(update={"vm": known}))
+        out_of_sight, availability_status = Part(), status.availability
+        if found.reason is Reason.VM_NOT_CONNECTED and observed.own_claim is not None:
+            out_of_sight, availability_status = _availability(vm, observed, entitlement, permitted, now)
+        changes = {"vm": known, "availability": availability_status}
+        return _plan(joined((base, Part(findings=(found,)), out_of_sight)), status.model_copy(update=changes))
     return _plan_for(vm, observed, entitlement, found, (base, permitted, status), now=now)
 
 
@@ -148,7 +157,14 @@ def _suspended(
         return Plan((), (finding,), vm.status, None)
     case = _case(vm, observed, entitlement, found, observed.customer, (False, may_record(permitted)), now)
     closed = joined(complete(case, r) for r in case.open_requests if has_taken_effect(case, r))
-    return Plan(closed.actions, (finding,), vm.status, closed.next_check)
+    # The clocks of the contract go on: no switch hides an outage.
+    measured, shows = Part(), vm.status.availability
+    if shows is not None:
+        measured, shows = _availability(vm, observed, entitlement, permitted, now)
+    done = joined((closed, measured))
+    return Plan(
+        done.actions, (finding,), vm.status.model_copy(update={"availability": shows}), done.next_check
+    )
 
 
 def _identified(vm: ManagedVM, observed: Observed) -> Identified | Finding:
@@ -221,7 +237,7 @@ def _plan_for(
         Clause.AS_ORDERED,
     )
     parts = [base, Part(findings=(seen, claimed), actions=(make_claim,) if make_claim else ())]
-    changes: dict[str, object] = {"vm": _vm_status(found)}
+    changes: dict[str, object] = {"vm": vm_status(found)}
     if make_claim is None:
         # What else there is to do waits for the claim, so that two ManagedVMs never both act on one VM.
         enforce = enforce and claimed.reason is Reason.CLAIM_HELD
@@ -235,10 +251,36 @@ def _plan_for(
             )
             changes["high_availability"] = restarts.status
         rights = (enforce, may_record(permitted) and claimed.reason is Reason.CLAIM_HELD)
-        size, configuration = _size(vm, observed, entitlement, found, rights=rights, now=now)
-        parts.append(size)
-        changes["configuration"] = configuration
+        measured = Part()
+        if claimed.reason is Reason.CLAIM_HELD:
+            measured, changes["availability"] = _availability(vm, observed, entitlement, permitted, now)
+        size, changes["configuration"] = _size(vm, observed, entitlement, found, rights=rights, now=now)
+        # An outage that cannot be written must not keep anybody from mending it.
+        parts += (replace(measured, actions=()), size, Part(actions=measured.actions))
     return _plan(joined(parts), status.model_copy(update=changes))
+
+
+def _availability(
+    vm: ManagedVM, observed: Observed, entitlement: Entitlement, permitted: Finding, now: datetime
+) -> tuple[Part, AvailabilityStatus | None]:
+    """Return what is recorded of the availability of a VM that holds its claim, and what status shows of it."""
+    sight, level = observed.sight, entitlement.level
+    facts = (sight.by_uuid or sight.at_path) if isinstance(sight, Sight) else None
+    if not isinstance(sight, Sight) or facts is None or not may_record(permitted):
+        return Part(), vm.status.availability
+    measured = Measured(
+        vm=vm,
+        vcenter_uuid=sight.vcenter_uuid,
+        facts=facts,
+        order=entitlement.order,
+        level=level,
+        windows=maintenance_calendar(level.maintenance, vm.spec.maintenance) if level else None,
+        since=now,
+        records=observed.outages,
+        plans=observed.plans,
+        requesters=observed.requesters,
+    )
+    return plan_availability(measured, observed.levels, now)
 
 
 def _plan(part: Part, status: ManagedVMStatus) -> Plan:
@@ -281,15 +323,6 @@ def permission(vm: ManagedVM, observed: Observed, mode: Mode) -> Finding:
             Clause.AS_ORDERED,
         )
     return holds(Aspect.CHANGES_PERMITTED, Reason.PERMITTED, "Mode is Enforce", Clause.AS_ORDERED)
-
-
-def _vm_status(found: Identified) -> VMStatus:
-    return VMStatus(
-        instance_uuid=found.facts.instance_uuid,
-        v_center_uuid=found.vcenter_uuid,
-        inventory_path=shortened(found.facts.path, _LONGEST_PATH),
-        power_state=found.facts.power.value,
-    )
 
 
 def _size(

@@ -63,6 +63,13 @@ def work_entry_name(change_request: str) -> str:
     return f"{change_request}-work"
 
 
+def outage_name(vcenter_uuid: str, subject: str, cause: str, begin: datetime) -> str:
+    """Return the name of an Outage; `subject` is the VM's instance UUID, or the namespace whose VMs were not seen."""
+    return (
+        f"{OPERATOR_RECORD_PREFIX}outage-{_digest(vcenter_uuid, subject, cause, as_utc(begin).isoformat())}"
+    )
+
+
 def decision_name(spec: RequestDecisionSpec) -> str:
     """Return the name of what somebody decides about a ChangeRequest: said twice, it is one decision."""
     request, decision = spec.change_request_ref.name, spec.decision.value

@@ -121,19 +121,36 @@ class RestartEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class PowerEvent:
+    """vCenter's history says that the VM's power changed to `power`; None: that its guest was asked to shut down.
+
+    `by` is the user as vCenter names it, empty where it names nobody.
+    """
+
+    key: int
+    at: datetime
+    power: PowerState | None
+    by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class VirtualMachine:
     """One VM as the inventory stream holds it.
 
     `notes` are the entries of extraConfig that are ours (their keys start with `managedvm.`), `disks` is keyed by
-    virtual device node (`SCSI(0:0)`), `heartbeat_since` is when we first saw the present heartbeat. `task` is the latest
-    task on the VM that we started, `ha_task` the latest change of its HA override, which is a task on its cluster.
+    virtual device node (`SCSI(0:0)`). `power_since`, `connected_since` and `heartbeat_since` are when we first saw what
+    is now; `booted_at` and `power_events` are vCenter's clock. `host_responds` is what vCenter says of the host. `task`
+    is the latest task on the VM that we started, `ha_task` the latest change of its HA override, which is a task on its
+    cluster.
     """
 
     moref: str
     instance_uuid: str
     path: str
     power: PowerState
+    power_since: datetime
     connected: bool
+    connected_since: datetime
     is_template: bool
     tools_running: bool
     heartbeat: Heartbeat
@@ -152,3 +169,6 @@ class VirtualMachine:
     task: TaskFacts | None = None
     restarts: tuple[RestartEvent, ...] = ()
     ha_task: TaskFacts | None = None
+    host_responds: bool = True
+    booted_at: datetime | None = None
+    power_events: tuple[PowerEvent, ...] = ()

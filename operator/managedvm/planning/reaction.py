@@ -1,7 +1,8 @@
-"""The reaction that a service level promises (clause 4.1): a clock that runs in its hours of intake only.
+"""The reaction that a service level promises, and the recovery it aims at (clause 4.1): clocks of its hours of intake.
 
-It starts when somebody asked and ends with the first work, a decision of the provider's staff, or the request's
-own end. When the request is asked for does not change it, and what is recorded late may still show a timely reaction.
+Both start when somebody asked. The reaction ends with the first work, a decision of the provider's staff, or the request's
+own end; the recovery of a fault when the provider's staff says that it is done. When the request is asked for does not change
+them, and what is recorded late may still show a timely reaction.
 """
 
 from collections.abc import Iterable
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 
-from managedvm.api.changerequest import Reaction
+from managedvm.api.changerequest import Reaction, Recovery
 from managedvm.api.servicelevel import ServiceHours, ServiceLevelSpec
 from managedvm.planning.calendar import Calendar
 from managedvm.planning.maintenance import weekly_hours
@@ -27,6 +28,11 @@ class Worked:
 def due_at(level: ServiceLevelSpec, asked_at: datetime) -> datetime | None:
     """Return until when somebody must react, in UTC; None where the level's hours never open."""
     return _intake(level.fault_intake).add_open_time(asked_at, level.reaction_time)
+
+
+def recovery_due_at(level: ServiceLevelSpec, asked_at: datetime) -> datetime | None:
+    """Return until when a fault is to be mended, in UTC; None where the level's hours never open."""
+    return _intake(level.fault_intake).add_open_time(asked_at, level.recovery_time)
 
 
 @lru_cache(maxsize=64)  # a provider has a few levels, and thousands of requests
@@ -47,4 +53,11 @@ def reaction(due: datetime, reacted: datetime | None, now: datetime) -> Reaction
     """Return what the status says; `now` counts only while nobody has reacted."""
     return Reaction(
         due_at=due, reacted_at=reacted, is_missed=due <= now if reacted is None else due < reacted
+    )
+
+
+def recovery(due: datetime, recovered: datetime | None, now: datetime) -> Recovery:
+    """Return what the status says of a fault; `now` counts only while it is not mended."""
+    return Recovery(
+        due_at=due, recovered_at=recovered, is_missed=due <= now if recovered is None else due < recovered
     )

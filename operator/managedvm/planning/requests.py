@@ -13,6 +13,7 @@ from managedvm.api.changerequest import (
     ChangeRequestStatus,
     Reaction,
     RecordOrigin,
+    Recovery,
     RequestKind,
     RequestState,
     Slot,
@@ -88,18 +89,21 @@ def next_check(status: ChangeRequestStatus, now: datetime) -> datetime | None:
     if status.state in FINAL_STATES:
         return None
     due = status.reaction.due_at if status.reaction and status.reaction.reacted_at is None else None
+    mended = status.recovery.due_at if status.recovery else None
     over = status.slot.end if status.slot and status.state is RequestState.SCHEDULED else None
-    return earliest(instant for instant in (due, over) if instant is not None and now < instant)
+    return earliest(instant for instant in (due, mended, over) if instant is not None and now < instant)
 
 
 def findings(status: ChangeRequestStatus, outcome: Finding | None) -> tuple[Finding, ...]:
-    """Return what is counted of a request, once for each: its outcome while it is open, and a missed reaction always."""
-    counted = () if outcome is None else (outcome,)
-    if status.reaction is None or not status.reaction.is_missed:
-        return counted
-    words = f"Nobody has reacted until {shown(status.reaction.due_at)}"
-    missed = fails(Aspect.REACTED_IN_TIME, Reason.REACTION_MISSED, words, Clause.FAULT_INTAKE)
-    return (*counted, missed)
+    """Return what is counted of a request, once for each: its outcome while it is open, and what was missed always."""
+    counted = [] if outcome is None else [outcome]
+    if status.reaction is not None and status.reaction.is_missed:
+        words = f"Nobody has reacted until {shown(status.reaction.due_at)}"
+        counted.append(fails(Aspect.REACTED_IN_TIME, Reason.REACTION_MISSED, words, Clause.FAULT_INTAKE))
+    if status.recovery is not None and status.recovery.is_missed:
+        words = f"The fault was not mended until {shown(status.recovery.due_at)}"
+        counted.append(fails(Aspect.RECOVERED_IN_TIME, Reason.RECOVERY_MISSED, words, Clause.FAULT_INTAKE))
+    return tuple(counted)
 
 
 def may_come_until(request: ChangeRequest, now: datetime) -> datetime | None:
@@ -173,6 +177,7 @@ def _withdrawn(
         RequestState.WITHDRAWN,
         **stands.fields,
         reaction=_reaction(request, observed, stands, ended_at),
+        recovery=_recovery(request, observed, stands, ended_at),
         completed_at=ended_at,
     )
     told_all = with_void(words, stands.decisions)
@@ -185,7 +190,11 @@ def _documented(
 ) -> AdvanceRequest:
     """Return how far a request is that is covered: held, done, in work, planned, or waiting for a technician."""
     before = request.status
-    fields = {**stands.fields, "reaction": _reaction(request, observed, stands, now)}
+    fields = {
+        **stands.fields,
+        "reaction": _reaction(request, observed, stands, now),
+        "recovery": _recovery(request, observed, stands, now),
+    }
     begun = earliest(one.begin for one in observed.work)
     slot = before.slot if begun or not observed.exists else _slot(request, observed, now)
     completion = stands.decisions.completion
@@ -237,6 +246,23 @@ def _reaction(
         return None
     return reaction.reaction(
         due, reaction.reacted_at(asked_at, observed.work, stands.decisions.reacted_at), now
+    )
+
+
+def _recovery(
+    request: ChangeRequest, observed: ObservedRequest, stands: Standing, now: datetime
+) -> Recovery | None:
+    """Return the recovery clock of a fault: its deadline stands from intake on."""
+    if request.spec.kind is not RequestKind.FAULT_REPORT:
+        return None
+    known, asked_at = request.status.recovery, request.asked_at or now
+    level = observed.entitlement.level if observed.entitlement else None
+    due = known.due_at if known else (reaction.recovery_due_at(level, asked_at) if level else None)
+    done = None if stands.is_held else stands.decisions.completion
+    return (
+        reaction.recovery(due, (done.metadata.creation_timestamp or now) if done else None, now)
+        if due
+        else None
     )
 
 

@@ -14,14 +14,21 @@ from typing import Any, Final
 from managedvm.api.base import LocalReference, ObjectMeta, Resource
 from managedvm.api.changerequest import FINAL_STATES, ChangeRequest
 from managedvm.api.customer import Customer, StatementReference
+from managedvm.api.managedvm import ManagedVM
+from managedvm.api.outage import Outage
 from managedvm.api.pricelist import PriceList
+from managedvm.api.servicelevel import ServiceLevelSpec
 from managedvm.api.statement import (
+    AVAILABILITY_PER_PAGE,
     COVERS,
     LINES_PER_PAGE,
     PENDING_PER_PAGE,
     RECORDS_PER_PAGE,
+    RECOVERIES_PER_PAGE,
+    AvailabilityLine,
     PendingEntry,
     Recipient,
+    RecoveryLine,
     SealedRecord,
     Statement,
     StatementLine,
@@ -30,8 +37,10 @@ from managedvm.api.statement import (
     statement_name,
 )
 from managedvm.api.workentry import WorkEntry
+from managedvm.planning.calendar import Interval
 from managedvm.planning.ledger import RecordKey, hash_of, key_of, sealed
 from managedvm.planning.statementlines import NoTaxError, line_order, lines_of, shortened, summed, tax_on
+from managedvm.planning.uptimelines import availability_lines, key_of_line, recovery_lines
 from managedvm.planning.wallclock import first_instant, shown, zone_named
 
 BYTES_PER_PAGE: Final = 768 * 1024
@@ -65,6 +74,9 @@ class Books:
     requests: Mapping[tuple[str, str], ChangeRequest]
     work: tuple[WorkEntry, ...]
     decisions: tuple[Resource, ...] = ()
+    outages: tuple[Outage, ...] = ()
+    managed: tuple[ManagedVM, ...] = ()
+    levels: Mapping[str, ServiceLevelSpec] = field(default_factory=dict)
     elsewhere: frozenset[RecordKey] = frozenset()
 
     @property
@@ -97,11 +109,13 @@ class _Item:
     lines: tuple[StatementLine, ...] = ()
     records: list[SealedRecord] = field(default_factory=list)
     pending: tuple[PendingEntry, ...] = ()
+    availability: tuple[AvailabilityLine, ...] = ()
+    recoveries: tuple[RecoveryLine, ...] = ()
 
     @property
     def size(self) -> int:
         """Bytes on the way to the API server, where a letter that is not ASCII takes six."""
-        parts = (*self.lines, *self.records, *self.pending)
+        parts = (*self.lines, *self.records, *self.pending, *self.availability, *self.recoveries)
         return sum(len(json.dumps(part.to_json())) for part in parts)
 
 
@@ -185,7 +199,8 @@ def next_page(books: Books, month: str) -> Statement | None:
             f"{chain[0].spec.previous.name} is not there, so nobody can say what was billed before; give the archive "
             "that holds it"
         )
-    items = tuple(_items(books, month))
+    span = books.period_of(month)
+    items = (*_items(books, month), *_kept(books, month, Interval(span.begin, span.until)))
     taken = _fitting(items)
     page = _page(books, month, items[:taken])
     if taken == len(items):
@@ -225,12 +240,28 @@ def _items(books: Books, month: str) -> Iterator[_Item]:
             done.add(key_of(request))
         yield item
     asked = (request for request in books.requests.values() if is_settled(request))
-    for record in sorted((*asked, *books.decisions), key=key_of):
+    over = (outage for outage in books.outages if outage.status.end is not None)
+    for record in sorted((*asked, *books.decisions, *over), key=key_of):
         created = record.metadata.creation_timestamp
         if key_of(record) not in done and created is not None and created < until:
             yield _Item(records=[sealed(record)])
     told = {(entry.namespace, entry.name) for page in books.pages for entry in page.spec.pending}
     yield from (_Item(pending=(entry,)) for entry in pending if (entry.namespace, entry.name) not in told)
+
+
+def _kept(books: Books, month: str, span: Interval) -> Iterator[_Item]:
+    """Yield what no page of the month says yet of availability and of faults: no more than fits on one page each."""
+    written = _written(books, month)
+    told = {key_of_line(line) for page in written for line in page.spec.availability}
+    for line in availability_lines(books.managed, books.levels, books.outages, span):
+        if key_of_line(line) not in told:
+            yield _Item(availability=(line,))
+    mended = {
+        (one.namespace, one.change_request_ref.name) for page in written for one in page.spec.recoveries
+    }
+    for fault in recovery_lines(books.requests.values(), span):
+        if (fault.namespace, fault.change_request_ref.name) not in mended:
+            yield _Item(recoveries=(fault,))
 
 
 def _worked(
@@ -277,13 +308,14 @@ def _pending(entry: WorkEntry, reason: str) -> PendingEntry:
 
 def _fitting(items: tuple[_Item, ...]) -> int:
     """Return how many of the items fit on one page; at least one, since one always does."""
-    lines = records = pending = size = 0
+    limits = (LINES_PER_PAGE, RECORDS_PER_PAGE, PENDING_PER_PAGE, AVAILABILITY_PER_PAGE, RECOVERIES_PER_PAGE)
+    counts = [0] * len(limits)
+    size = 0
     for taken, item in enumerate(items):
-        lines += len(item.lines)
-        records += len(item.records)
-        pending += len(item.pending)
+        parts = (item.lines, item.records, item.pending, item.availability, item.recoveries)
+        counts = [count + len(part) for count, part in zip(counts, parts, strict=True)]
         size += item.size
-        is_full = lines > LINES_PER_PAGE or records > RECORDS_PER_PAGE or pending > PENDING_PER_PAGE
+        is_full = any(count > most for count, most in zip(counts, limits, strict=True))
         if taken and (is_full or size > BYTES_PER_PAGE):
             return taken
     return len(items)
@@ -323,6 +355,8 @@ def _page(books: Books, month: str, items: tuple[_Item, ...]) -> Statement:
         ),
         records=tuple(records),
         pending=tuple(entry for item in items for entry in item.pending),
+        availability=tuple(line for item in items for line in item.availability),
+        recoveries=tuple(line for item in items for line in item.recoveries),
         previous=reference_to(follows) if follows else None,
         hash=_NO_HASH,
     )

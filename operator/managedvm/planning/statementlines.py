@@ -59,7 +59,7 @@ def lines_of(
         "requested_by": asked.requested_by,
         "channel": asked.channel,
         "ticket": number_of(request) or spec.ticket,
-        "ordered_at": request.metadata.creation_timestamp,
+        "ordered_at": request.asked_at,
         "performed_by": spec.performed_by,
         "recorded_at": entry.metadata.creation_timestamp,
         "text": shortened(spec.activity),

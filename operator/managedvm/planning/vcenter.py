@@ -1,7 +1,7 @@
 """What to do for one VCenter: say whether it is connected, and keep its clusters as clause 5.2 needs them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from managedvm.api.servicelevel import ServiceLevelSpec
@@ -9,9 +9,10 @@ from managedvm.api.vcenter import Mode, VCenter, VCenterStatus
 from managedvm.planning.actions import Action
 from managedvm.planning.availability import cluster_drift, repair_cluster
 from managedvm.planning.clauses import Clause
-from managedvm.planning.findings import Aspect, Finding, Reason, fails, holds, some, unknown
+from managedvm.planning.findings import Aspect, Finding, Reason, Truth, fails, holds, some, unknown
+from managedvm.planning.gaps import Unseen, plan_gaps
 from managedvm.planning.observed import ClusterFacts, Unknown
-from managedvm.planning.plan import Part, joined
+from managedvm.planning.plan import Part, earliest, joined
 from managedvm.planning.retry import refusal, rests_until
 
 
@@ -71,20 +72,51 @@ class ObservedVCenter:
     levels: Mapping[str, ServiceLevelSpec]
     missing_policies: tuple[str, ...]
     is_changing: bool = False
+    unseen: Unseen = field(default_factory=Unseen)
 
 
 @dataclass(frozen=True, slots=True)
 class VCenterPlan:
-    """Actions, findings, the status without its conditions, and when to look again."""
+    """Actions, findings, the status without its conditions, and when to look again.
+
+    `has_caught_up`: each time in which its VMs could not be seen is on record.
+    """
 
     actions: tuple[Action, ...]
     findings: tuple[Finding, ...]
     status: VCenterStatus
     next_check: datetime | None = None
+    has_caught_up: bool = False
 
 
 def plan(vcenter: VCenter, observed: ObservedVCenter, now: datetime) -> VCenterPlan:
     """Return what to do for one VCenter at `now`."""
+    decided = _plan(vcenter, observed, now)
+    if observed.missing_policies:
+        return decided
+    if vcenter.status.instance_uuid is None:
+        return replace(decided, has_caught_up=True)  # it was never seen, so nothing of it was missed
+    gaps = plan_gaps(
+        observed.unseen, vcenter.status.instance_uuid, _unseen_since(vcenter, observed, now), now
+    )
+    return replace(
+        decided,
+        actions=(*decided.actions, *gaps.actions),
+        next_check=earliest((decided.next_check, gaps.next_check)),
+        has_caught_up=not gaps.actions and gaps.next_check is None,
+    )
+
+
+def _unseen_since(vcenter: VCenter, observed: ObservedVCenter, now: datetime) -> datetime | None:
+    """Return since when the vCenter is known not to be seen, None while it is; its condition remembers that."""
+    if isinstance(observed.connection, Connection):
+        return None
+    told = next((one for one in vcenter.status.conditions if one.type == Aspect.CONNECTED.value), None)
+    is_told = told is not None and told.status != Truth.TRUE.value
+    return told.last_transition_time if told is not None and is_told else now
+
+
+def _plan(vcenter: VCenter, observed: ObservedVCenter, now: datetime) -> VCenterPlan:
     link = observed.connection
     if observed.is_changing:
         return VCenterPlan((), (_changing(vcenter, link),), vcenter.status)

@@ -129,7 +129,7 @@ def _judge_reversal(entry: WorkEntry, observed: ObservedWork, now: datetime) -> 
         # Its own pass says so first, else it might be accepted meanwhile.
         return _pending(entry, f"{named} is judged first", now)
     if observed.prices is None:
-        return _refused(Reason.PRICE_UNKNOWN, "The customer's PriceList is not there. Create it", _PRICE)
+        return _refused(Reason.PRICE_UNKNOWN, _NO_LIST, _PRICE)
     return _accepted(f"Takes {named} back", nothing_to_take_back(observed.prices, named))
 
 
@@ -307,7 +307,7 @@ def _without_ticket(entry: WorkEntry, observed: ObservedWork, now: datetime) -> 
 def _priced(entry: WorkEntry, request: ChangeRequest, prices: PriceBook | None) -> Judgement:
     verdict = assess_work(request.spec.kind, entry.spec.cause)
     if prices is None:
-        return _refused(Reason.PRICE_UNKNOWN, "The customer's PriceList is not there. Create it", _PRICE)
+        return _refused(Reason.PRICE_UNKNOWN, _NO_LIST, _PRICE)
     try:
         charge = persons_charge(prices, verdict, entry.spec.begin, entry.spec.until)
     except NoRateError as error:
@@ -316,6 +316,11 @@ def _priced(entry: WorkEntry, request: ChangeRequest, prices: PriceBook | None) 
 
 
 _PRICE = Clause.OPTIONAL_SERVICES
+
+_NO_LIST = (
+    "The customer has agreed on no PriceList for this time, or the one it names is not there. Add an entry to "
+    "spec.priceLists of the Customer, or create the list"
+)
 
 
 def _accepted(words: str, charge: Charge, clause: Clause = Clause.DOCUMENTED) -> Judgement:

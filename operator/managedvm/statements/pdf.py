@@ -18,7 +18,7 @@ from managedvm.planning.bill import Bill
 from managedvm.planning.records import OPERATOR
 from managedvm.planning.wallclock import shown
 from managedvm.statements.provider import Provider
-from managedvm.statements.table import rate, tax_rows, time_of
+from managedvm.statements.table import kept_promises, rate, tax_rows, time_of
 from managedvm.statements.words import (
     Language,
     Text,
@@ -358,6 +358,14 @@ def _after(paper: _Paper, bill: Bill, language: Language, payee: Provider | None
         paper.needs(14)
         paper.paragraph(Text.PAY_BY.in_(language, due, payee.iban))
         paper.paragraph(f"{Text.CONTACT.in_(language)}: {payee.contact}, {payee.phone}, {payee.email}")
+        paper.ln(4)
+    for heading, kept in kept_promises(bill, language):
+        paper.needs(22)
+        paper.write_as(9, bold=True)
+        paper.cell(_WIDTH, 6, heading, new_x=XPos.LMARGIN, new_y=YPos.NEXT)
+        for line in kept:
+            paper.needs(9)
+            paper.paragraph(line, 8)
         paper.ln(4)
     if bill.pending:
         paper.needs(22)

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text as Rich
 
 from managedvm.api.changerequest import Billing
-from managedvm.api.statement import StatementLine, Totals
+from managedvm.api.statement import RecoveryLine, StatementLine, Totals
 from managedvm.planning.bill import Bill
 from managedvm.planning.wallclock import shown
 from managedvm.statements.words import (
@@ -21,6 +21,7 @@ from managedvm.statements.words import (
     money,
     month_name,
     percent,
+    share,
     span,
 )
 
@@ -39,11 +40,52 @@ def terminal(bill: Bill, language: Language) -> RenderableType:
     if not bill.lines:
         parts += [Rich(Text.NO_LINES.in_(language)), Rich()]
     parts += [_totals(bill, language)]
+    for promise, kept in kept_promises(bill, language):
+        parts += [Rich(), Rich(promise, style="bold"), *(Rich(f"  {line}") for line in kept)]
     if bill.pending:
         parts += [Rich(), Rich(Text.PENDING_WHY.in_(language), style="bold")]
         parts += [Rich(f"  {entry.namespace}/{entry.name}: {entry.reason}") for entry in bill.pending]
     parts += [Rich(), Rich(f"{Text.CHECKSUM.in_(language)}: {bill.hash}", style="dim")]
     return Group(*parts)
+
+
+def kept_promises(bill: Bill, language: Language) -> list[tuple[str, list[str]]]:
+    """Return what the month says of availability and of faults: each heading with its lines; none where there are none."""
+    unknown = Text.NOT_KNOWN.in_(language)
+
+    def time(length: timedelta | None) -> str:
+        return unknown if length is None else hours(length)
+
+    def number(percentage: str | None) -> str:
+        return unknown if percentage is None else share(percentage, language)
+
+    available = [
+        f"{one.namespace}/{one.managed_vm_ref.name} · {one.service_level} ({one.order}): "
+        + Text.AVAILABLE.in_(
+            language,
+            number(one.availability_percent),
+            number(one.promised_percent),
+            time(one.counted),
+            time(one.excluded),
+            time(one.unmeasured),
+        )
+        for one in bill.availability
+    ]
+    faults = [_fault(bill, one, language) for one in bill.recoveries]
+    listed = ((Text.AVAILABILITY, available), (Text.FAULTS, faults))
+    return [(heading.in_(language), lines) for heading, lines in listed if lines]
+
+
+def _fault(bill: Bill, fault: RecoveryLine, language: Language) -> str:
+    due = span(fault.due_at, fault.due_at, bill.zone, language)
+    if fault.recovered_at is None:
+        how = Text.NOT_MENDED.in_(language, due)
+    else:
+        how = Text.MENDED.in_(
+            language, span(fault.recovered_at, fault.recovered_at, bill.zone, language), due
+        )
+    late = f" – {Text.TOO_LATE.in_(language)}" if fault.is_missed else ""
+    return f"{fault.namespace}/{fault.managed_vm_ref.name} · {fault.change_request_ref.name}: {how}{late}"
 
 
 def _table(bill: Bill, lines: tuple[StatementLine, ...], heading: str, language: Language) -> Table:

@@ -78,6 +78,16 @@ class Text(Enum):
         ),
     )
     CHECKSUM = ("Prüfsumme (SHA-256)", "Checksum (SHA-256)")
+    AVAILABILITY = ("Verfügbarkeit", "Availability")
+    AVAILABLE = (
+        "{} von {} %: {} Ausfall gezählt, {} nicht gezählt, {} nicht gemessen",
+        "{} of {} %: {} of downtime counted, {} not counted, {} not measured",
+    )
+    NOT_KNOWN = ("nicht bekannt", "not known")
+    FAULTS = ("Störungen", "Faults")
+    MENDED = ("behoben {}, zugesagt bis {}", "mended {}, due by {}")
+    NOT_MENDED = ("nicht behoben, zugesagt bis {}", "not mended, due by {}")
+    TOO_LATE = ("zu spät", "too late")
     PAGE = ("Seite {} von {}", "Page {} of {}")
 
     def in_(self, language: Language, *values: object) -> str:
@@ -131,6 +141,11 @@ def money(amount: str, currency: str, language: Language) -> str:
 def percent(number: str, language: Language) -> str:
     """Return a decimal string as a number without needless zeros: `19`, `7,7`."""
     return format_decimal(Decimal(number), locale=_LOCALES[language])
+
+
+def share(number: str, language: Language) -> str:
+    """Return a share in percent with all its digits: `99.9799` shown as 99.98 would be a promise kept that was not."""
+    return format_decimal(Decimal(number), format="0.00##", locale=_LOCALES[language])
 
 
 def month_name(month: str, language: Language) -> str:

@@ -13,9 +13,11 @@ from managedvm.planning.actions import (
     ClaimVM,
     ConfigureClusterHighAvailability,
     ConfirmUnchanged,
+    EndOutage,
     OverrideHighAvailability,
     PowerOn,
     Reconfigure,
+    RecordOutage,
     RecordRequest,
     RecordWork,
     ReleaseClaim,
@@ -48,11 +50,11 @@ class VSphere(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Hands:
-    """The ports that a plan needs. `render` is the pen's: it turns an AdvanceRequest into the patch of a status."""
+    """The ports that a plan needs. `render` is the pen's: it makes the patch of a record's status."""
 
     kube: Kube
     vsphere: VSphere | None
-    render: Callable[[AdvanceRequest], dict[str, Any] | None]
+    render: Callable[[AdvanceRequest | EndOutage], dict[str, Any] | None]
     put: Callable[[Object], object]
     """Told of each object as the API server answered it, so that our own writes are seen at once."""
 
@@ -75,12 +77,14 @@ async def _apply(action: Action, hands: Hands, created: dict[str, str]) -> int: 
             await hands.kube.delete("VMClaim", action.name, action.uid)
         case ConfirmUnchanged():
             await _confirm(action, hands.kube)
-        case RecordRequest() | RecordWork():
+        case RecordRequest() | RecordWork() | RecordOutage():
             stored = await create_once(hands.kube, dict(action.body))
             created[stored["metadata"]["name"]] = stored["metadata"]["resourceVersion"]
             hands.put(stored)
         case AdvanceRequest():
-            return await _advance(action, hands, created)
+            return await _advance(action, "ChangeRequest", hands, created)
+        case EndOutage():
+            return await _advance(action, "Outage", hands, created)
         case OverrideHighAvailability():
             await _vsphere(hands).override_high_availability(action)
         case ConfigureClusterHighAvailability():
@@ -138,6 +142,9 @@ def _essence(body: Object) -> Object:
     if body["kind"] == "VMClaim":
         # Which object of that name has made the claim is information.
         return {**spec, "owner": {key: spec["owner"][key] for key in ("namespace", "name")}}
+    if body["kind"] == "Outage":
+        # Which ManagedVM and order it was seen under may differ by the time of a second try.
+        return {key: spec[key] for key in ("cause", "begin", "vCenterUUID")}
     if body["kind"] == "WorkEntry" and spec["performedBy"] == OPERATOR:
         return {key: spec[key] for key in ("changeRequestRef", "performedBy")}
     if body["kind"] == "ChangeRequest" and spec.get("origin") == RecordOrigin.HELPDESK:
@@ -171,12 +178,14 @@ async def _confirm(action: ConfirmUnchanged, kube: Kube) -> None:
         )
 
 
-async def _advance(action: AdvanceRequest, hands: Hands, created: dict[str, str]) -> int:
+async def _advance(
+    action: AdvanceRequest | EndOutage, kind: str, hands: Hands, created: dict[str, str]
+) -> int:
     patch = hands.render(action)
     if patch is None:
         return 0
     version = action.resource_version or created[action.name]
-    hands.put(await hands.kube.patch_status("ChangeRequest", action.namespace, action.name, patch, version))
+    hands.put(await hands.kube.patch_status(kind, action.namespace, action.name, patch, version))
     return 1
 
 

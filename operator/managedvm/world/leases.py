@@ -13,6 +13,7 @@ from managedvm.errors import ManagedVMError, StaleError
 from managedvm.world.kube import AlreadyExistsError, Kube, NotFoundError
 
 NAME = "managedvm-operator"
+_UNHELD_SINCE = "managedvm.dev/unheld-since"
 
 
 class KubeLease:
@@ -53,7 +54,9 @@ class KubeLease:
             raise LeaseUnavailableError(str(error)) from error
 
     def _body(self, record: LeaseRecord) -> dict[str, Any]:
-        meta = {"namespace": self._namespace, "name": self._name}
+        meta: dict[str, Any] = {"namespace": self._namespace, "name": self._name}
+        if record.unheld_since is not None:
+            meta["annotations"] = {_UNHELD_SINCE: _micro(record.unheld_since)}
         if record.resource_version:
             meta["resourceVersion"] = record.resource_version
         spec = {
@@ -76,6 +79,7 @@ def _record(body: dict[str, Any]) -> LeaseRecord:
         renewed=_instant(spec.get("renewTime")),
         transitions=int(spec.get("leaseTransitions") or 0),
         resource_version=body["metadata"]["resourceVersion"],
+        unheld_since=_instant((body["metadata"].get("annotations") or {}).get(_UNHELD_SINCE)),
     )
 
 

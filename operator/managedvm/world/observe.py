@@ -39,6 +39,7 @@ from managedvm.planning.requestcase import ObservedRequest
 from managedvm.planning.vcenter import ManagedCluster
 from managedvm.planning.work import ObservedWork
 from managedvm.world.managed import ManagedClusters
+from managedvm.world.outages import Watch, may_end, outages_of, planned_for, unseen
 from managedvm.world.records import (
     decisions_about,
     decisions_about_open,
@@ -106,11 +107,14 @@ class _Parsed:
 class Observer:
     """Reads for each kind of pass. `view_of` returns the view of a VCenter by name, None where there is none."""
 
-    def __init__(self, store: Store, view_of: Callable[[str], View | None]) -> None:
+    def __init__(
+        self, store: Store, view_of: Callable[[str], View | None], watch: Watch | None = None
+    ) -> None:
         self._store = store
         self._view_of = view_of
         self._catalogue: dict[tuple[str, str, str], _Parsed] = {}
         self.managed = ManagedClusters()
+        self.watch = watch or Watch()
 
     async def managed_vm(self, vm: ManagedVM) -> managedvm.Observed:
         """Read what decides about one ManagedVM."""
@@ -123,6 +127,7 @@ class Observer:
         customer = self._customer(vm.spec.customer_ref.name)
         spec = self._one(VCenter, vm.spec.vm.v_center_ref.name)
         requests = self._operator_requests(vm)
+        outages = outages_of(self._store, namespace, sight, facts)
         return managedvm.Observed(
             levels=self._levels(),
             customer=customer,
@@ -140,6 +145,8 @@ class Observer:
             is_ledger=is_ledger(self._store, namespace),
             held=held,
             decisions=decisions_about_open(self._store, requests),
+            outages=outages,
+            plans=planned_for(self._store, namespace, name) if may_end(facts, outages) else (),
         )
 
     def vcenter(self, name: str) -> vcenter.ObservedVCenter:
@@ -153,6 +160,7 @@ class Observer:
             levels=self._levels(),
             missing_policies=missing_policies(self._store),
             is_changing=link is not None and link.is_changing,
+            unseen=unseen(self._store, name, self.watch),
         )
 
     async def request(self, request: ChangeRequest, now: datetime) -> ObservedRequest:

@@ -19,7 +19,7 @@ from managedvm.world.observe import View
 
 _LISTS = CustomerContacts.KIND.kind
 
-OF_ONE_VM = frozenset({"ManagedVM", "VMClaim", "ChangeRequest", "RequestDecision", "WorkEntry"})
+OF_ONE_VM = frozenset({"ManagedVM", "VMClaim", "ChangeRequest", "RequestDecision", "WorkEntry", "Outage"})
 """Kinds whose objects are about one VM each: a pass reads those about its own, so a change of others' is none for it."""
 
 
@@ -108,8 +108,13 @@ class Unchanged:
             # Decisions and work count while a request is open, and then nothing is noted.
             store.versions("ChangeRequest", "open", own),
             store.versions("ChangeRequest", "slip", (*own, names.slip)),
+            store.versions("ChangeRequest", "planned", own),
             # A customer's lists in its other namespaces count (planning.authority); a change of any list is rare.
             (store.newest(_LISTS), store.count(_LISTS)),
+            *(
+                store.versions("Outage", "subject", (link.connection.vcenter_uuid, of))
+                for of in (names.instance_uuid, key.namespace)
+            ),
             link.connection,
             vm,
             at_path.moref if at_path else None,

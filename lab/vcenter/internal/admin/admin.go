@@ -32,6 +32,7 @@ func Handler(v *vcenter.VCenter, dropOpen func()) http.Handler {
 	mux.HandleFunc("POST /vm/create", s.createVM)
 	mux.HandleFunc("POST /vm/ha-restart", s.restart)
 	mux.HandleFunc("POST /vm/ha-override", s.override)
+	mux.HandleFunc("POST /host", s.host)
 	mux.HandleFunc("POST /cluster", s.cluster)
 	mux.HandleFunc("GET /cluster", s.readCluster)
 	mux.HandleFunc("GET /fault", s.listFaults)
@@ -137,6 +138,16 @@ func (s *server) override(w http.ResponseWriter, r *http.Request) {
 func (s *server) readCluster(w http.ResponseWriter, r *http.Request) {
 	facts, err := s.v.ChangeCluster(r.URL.Query().Get("name"), vcenter.ClusterChange{})
 	reply(w, facts, err)
+}
+
+func (s *server) host(w http.ResponseWriter, r *http.Request) {
+	change, err := read[struct {
+		Connection string `json:"connection"`
+	}](r)
+	if err == nil {
+		err = s.v.ChangeHost(r.URL.Query().Get("name"), change.Connection)
+	}
+	reply(w, map[string]bool{"ok": true}, err)
 }
 
 func (s *server) cluster(w http.ResponseWriter, r *http.Request) {

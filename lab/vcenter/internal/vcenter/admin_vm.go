@@ -18,6 +18,7 @@ type VMChange struct {
 	MemoryMiB       *int32       `json:"memoryMiB"` // what the guest uses
 	GuestDisks      *[]GuestDisk `json:"guestDisks"`
 	Power           *string      `json:"power"`
+	By              *string      `json:"by"` // who switches the power, as the event names them
 	Host            *string      `json:"host"`
 	CPUs            *int32       `json:"cpus"`
 	Memory          *int32       `json:"memory"` // what the VM has, in MiB
@@ -128,6 +129,7 @@ func (v *VCenter) changeGuest(vm *VM, change *VMChange) {
 		if vm.Runtime.PowerState != state {
 			v.setPower(vm, state)
 			v.driveBacking(vm)
+			v.postPower(vm, change.By)
 		}
 	}
 	if change.Tools != nil {
@@ -178,4 +180,45 @@ func (v *VCenter) otherHost(vm *VM) (ref, *mo.ClusterComputeResource) {
 	cluster := v.clusterOf(vm)
 	at := slices.Index(cluster.Host, *vm.Runtime.Host)
 	return cluster.Host[(at+1)%len(cluster.Host)], cluster
+}
+
+// postPower says in the history that somebody has switched a VM on or off: the hand behind our
+// back, or whoever is named; nobody at all where the name is empty.
+func (v *VCenter) postPower(vm *VM, by *string) {
+	user := behind
+	if by != nil {
+		user = *by
+	}
+	if vm.on() {
+		v.post(user, vm.Name+" is powered on", &types.VmPoweredOnEvent{VmEvent: v.vmEvent(vm)})
+		return
+	}
+	v.post(user, vm.Name+" is powered off", &types.VmPoweredOffEvent{VmEvent: v.vmEvent(vm)})
+}
+
+// ChangeHost says whether a host responds; vCenter then loses sight of its VMs, or sees them again.
+func (v *VCenter) ChangeHost(name, connection string) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	host := v.hostNamed(name)
+	if host == nil {
+		return fmt.Errorf("there is no host %q", name)
+	}
+	if !slices.Contains([]string{"connected", "disconnected", "notResponding"}, connection) {
+		return fmt.Errorf("connection is %q, known are connected, disconnected and notResponding", connection)
+	}
+	host.Runtime.ConnectionState = types.HostSystemConnectionState(connection)
+	v.touch(host.Self)
+	seen := types.VirtualMachineConnectionStateConnected
+	if connection != "connected" {
+		seen = types.VirtualMachineConnectionStateDisconnected
+	}
+	for _, vm := range v.vms {
+		if *vm.Runtime.Host == host.Self {
+			vm.Runtime.ConnectionState = seen
+			vm.summarise()
+			v.touch(vm.Self)
+		}
+	}
+	return nil
 }

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from managedvm.planning.observed import RestartEvent
+from managedvm.planning.observed import PowerEvent, RestartEvent
 from managedvm.world.vsphere import facts
 from managedvm.world.vsphere.facts import ClusterValues
 from managedvm.world.vsphere.pages import Kind, Page, Update
@@ -29,10 +29,11 @@ class PlaceChange:
 
 @dataclass(frozen=True, slots=True)
 class HostChange:
-    """A host entered, or moved to another parent."""
+    """A host entered, moved to another parent, or responds or not; None where nothing is said."""
 
     moref: str
-    parent: str
+    parent: str | None
+    responds: bool | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +61,14 @@ class TaskChange:
 
 
 @dataclass(frozen=True, slots=True)
-class RestartsSeen:
-    """The newest HA restarts, each with the reference of its VM; those already known are among them."""
+class HistorySeen:
+    """The newest events, each with the reference of its VM; those already known are among them."""
 
-    events: tuple[tuple[str, RestartEvent], ...]
+    restarts: tuple[tuple[str, RestartEvent], ...]
+    power: tuple[tuple[str, PowerEvent], ...]
 
 
-Change = VmChange | PlaceChange | HostChange | ClusterChange | Gone | TaskChange | RestartsSeen
+Change = VmChange | PlaceChange | HostChange | ClusterChange | Gone | TaskChange | HistorySeen
 
 
 def changes_of(page: Page) -> tuple[Change, ...]:
@@ -79,7 +81,7 @@ def _change(update: Update) -> Change | None:
     change: Change | None = None
     match update.type:
         case "EventHistoryCollector":
-            change = RestartsSeen(tuple(facts.restart_events(update)))
+            change = HistorySeen(tuple(facts.restart_events(update)), tuple(facts.power_events(update)))
         case "Task":
             change = TaskChange(moref, {} if leaves else facts.task_values(update))
         case _ if leaves:
@@ -87,7 +89,7 @@ def _change(update: Update) -> Change | None:
         case "VirtualMachine":
             change = VmChange(moref, update.kind is Kind.ENTER, facts.vm_values(update))
         case "HostSystem":
-            change = HostChange(moref, facts.plain_values(update).get("parent", ""))
+            change = HostChange(moref, *facts.host_values(update))
         case "ClusterComputeResource":
             change = ClusterChange(moref, facts.cluster_values(update))
         case "Folder" | "Datacenter":

@@ -1,4 +1,4 @@
-"""What we keep on the server for the update stream: one collector, views of objects and tasks, a history of HA restarts.
+"""What we keep on the server for the update stream: one collector, views of objects and tasks, histories of events.
 
 They live as long as the session. A stream that has lost it makes new ones.
 """
@@ -11,7 +11,13 @@ from typing import Any
 from pyVmomi import vim, vmodl
 
 from managedvm.world.vsphere.connection import Session, guarded
-from managedvm.world.vsphere.facts import EVENT_PROPERTIES, PROPERTIES, RESTART_EVENTS, TASK_PROPERTIES
+from managedvm.world.vsphere.facts import (
+    EVENT_PROPERTIES,
+    POWER_EVENTS,
+    PROPERTIES,
+    RESTART_EVENTS,
+    TASK_PROPERTIES,
+)
 from managedvm.world.vsphere.faults import named
 from managedvm.world.vsphere.pages import Page, parse
 
@@ -42,7 +48,7 @@ class Collector:
     """The server's side of one stream. Every method raises a ManagedVMError when it did not succeed."""
 
     def __init__(self, session: Session, look_back: timedelta) -> None:
-        """Make the filters; HA restarts of the last `look_back`, by the server's own clock, come with the first fill."""
+        """Make the filters; events of the last `look_back`, by the server's own clock, come with the first fill."""
         self._stub = session.stub
         content = session.content
         self.about = About(
@@ -62,8 +68,12 @@ class Collector:
         )
         self._tasks: Any = guarded(lambda: content.viewManager.CreateListView(None))
         self._filter(_through(self._tasks, vim.view.ListView), {vim.Task: TASK_PROPERTIES})
-        history = self._history(content.eventManager, look_back)
-        self._filter(_Collector.ObjectSpec(obj=history), {vim.event.EventHistoryCollector: EVENT_PROPERTIES})
+        # Two pages, so that many changes of power do not push restarts out.
+        for events in (RESTART_EVENTS, POWER_EVENTS):
+            history = self._history(content.eventManager, look_back, events)
+            self._filter(
+                _Collector.ObjectSpec(obj=history), {vim.event.EventHistoryCollector: EVENT_PROPERTIES}
+            )
 
     def next_page(self, version: str, seconds: int) -> Page | None:
         """Return what is new since `version`, waiting for it up to `seconds`; None when nothing is."""
@@ -85,12 +95,12 @@ class Collector:
         )
         guarded(lambda: self._collector.CreateFilter(spec=spec, partialUpdates=False))
 
-    def _history(self, manager: Any, look_back: timedelta) -> Any:
-        """Return a collector of HA restarts, open towards the future."""
+    def _history(self, manager: Any, look_back: timedelta, events: tuple[str, ...]) -> Any:
+        """Return a collector of events, open towards the future."""
         clock = vim.ServiceInstance("ServiceInstance", self._stub)
         begin = guarded(clock.CurrentTime) - look_back
         spec = vim.event.EventFilterSpec(
-            eventTypeId=list(RESTART_EVENTS), time=vim.event.EventFilterSpec.ByTime(beginTime=begin)
+            eventTypeId=list(events), time=vim.event.EventFilterSpec.ByTime(beginTime=begin)
         )
         history: Any = guarded(lambda: manager.CreateCollectorForEvents(spec))
         guarded(lambda: history.SetCollectorPageSize(_EVENTS_PER_PAGE))

@@ -16,6 +16,7 @@ from managedvm.planning.observed import (
     DiskFacts,
     HaSettings,
     Heartbeat,
+    PowerEvent,
     PowerState,
     RestartEvent,
     TaskState,
@@ -62,6 +63,11 @@ def _count(element: Element | None) -> int:
 
 def _truth(element: Element | None) -> bool:
     return flag(element) or False
+
+
+def _instant(element: Element | None) -> datetime | None:
+    found = text(element)
+    return datetime.fromisoformat(found) if found else None
 
 
 def _power(element: Element | None) -> PowerState:
@@ -120,6 +126,7 @@ _VM_FIELDS: dict[str, tuple[str, Callable[[Element | None], Any]]] = {
     "parent": ("parent", _interned),
     "runtime.powerState": ("power", _power),
     "runtime.connectionState": ("connected", _connected),
+    "runtime.bootTime": ("booted_at", _instant),
     "runtime.host": ("host", _interned),
     "guest.toolsRunningStatus": ("tools_running", _tools_running),
     "guestHeartbeatStatus": ("heartbeat", _heartbeat),
@@ -141,7 +148,7 @@ PROPERTIES: Mapping[str, tuple[str, ...]] = {
     "VirtualMachine": tuple(_VM_FIELDS),
     "Folder": ("name", "parent"),
     "Datacenter": ("name", "parent"),
-    "HostSystem": ("parent",),
+    "HostSystem": ("parent", "runtime.connectionState"),
     # Whole, because a real vCenter refuses paths into it: its declared type knows nothing of HA.
     "ClusterComputeResource": ("name", "configurationEx"),
 }
@@ -151,6 +158,17 @@ TASK_PROPERTIES = ("info.state", "info.queueTime", "info.startTime", "info.compl
 EVENT_PROPERTIES = ("latestPage",)
 RESTART_EVENTS = ("VmDasBeingResetEvent", "VmDasBeingResetWithScreenshotEvent")
 """The events by which vSphere HA says that it has reset a VM."""
+
+_POWER_OF: Mapping[str, PowerState | None] = {
+    "VmPoweredOffEvent": PowerState.OFF,
+    "VmSuspendedEvent": PowerState.SUSPENDED,
+    "VmPoweredOnEvent": PowerState.ON,
+    "DrsVmPoweredOnEvent": PowerState.ON,
+    "VmRestartedOnAlternateHostEvent": PowerState.ON,
+    "VmGuestShutdownEvent": None,
+}
+POWER_EVENTS = tuple(_POWER_OF)
+"""The events by which vCenter says that a VM's power has changed, or was asked to."""
 
 
 def vm_values(update: Update) -> dict[str, Any]:
@@ -174,6 +192,15 @@ def vm_values(update: Update) -> dict[str, Any]:
 def plain_values(update: Update) -> dict[str, str]:
     """Return name and parent of a folder, datacenter or host, as far as the update says."""
     return {path: _interned(value) for path, value in update.values.items() if path in ("name", "parent")}
+
+
+def host_values(update: Update) -> tuple[str | None, bool | None]:
+    """Return what an update says of a host: its parent, and whether it responds to vCenter; None where it does not say.
+
+    A host that somebody has disconnected from vCenter responds to nobody, and is not down.
+    """
+    state = update.values.get("runtime.connectionState")
+    return plain_values(update).get("parent"), None if state is None else text(state) != "notResponding"
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,6 +286,16 @@ def restart_events(update: Update) -> list[tuple[str, RestartEvent]]:
     return found
 
 
-def _instant(element: Element | None) -> datetime | None:
-    found = text(element)
-    return datetime.fromisoformat(found) if found else None
+def power_events(update: Update) -> list[tuple[str, PowerEvent]]:
+    """Return the changes of power on a page of events, each with the reference of its VM."""
+    found = []
+    for event in children(update.values.get("latestPage")):
+        moref, at, kind = (
+            text(child(event, "vm"), "vm"),
+            _instant(child(event, "createdTime")),
+            type_of(event),
+        )
+        if moref and at is not None and kind in _POWER_OF:
+            by = sys.intern(text(event, "userName") or "")
+            found.append((moref, PowerEvent(number(event, "key") or 0, at, _POWER_OF[kind], by)))
+    return found

@@ -6,12 +6,13 @@ One small row per VM is kept; paths, clusters and overrides are put together whe
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import assert_never
+from typing import Any, assert_never
 
 from managedvm.planning.observed import (
     ClusterFacts,
     HaSettings,
     Heartbeat,
+    PowerEvent,
     PowerState,
     RestartEvent,
     VirtualMachine,
@@ -20,22 +21,24 @@ from managedvm.world.vsphere.changes import (
     Change,
     ClusterChange,
     Gone,
+    HistorySeen,
     HostChange,
     PlaceChange,
-    RestartsSeen,
     TaskChange,
     VmChange,
 )
 from managedvm.world.vsphere.facts import Disks, Notes
 from managedvm.world.vsphere.health import Filling, Healthy, InventoryHealth, Unreachable
+from managedvm.world.vsphere.history import Log
 from managedvm.world.vsphere.places import Index, Places
 from managedvm.world.vsphere.tasks import Owner, Tasks
 
 OnChange = Callable[[set[str], set[str], InventoryHealth], None]
 """Told of instance UUIDs and clusters (by reference) that are new, changed or gone, and of the health."""
 
-_RESTARTS_KEPT = 16
-"""HA restarts remembered per VM; the contract allows three in a row."""
+
+_TIMED = ("power", "connected", "heartbeat")
+"""Facts of which we keep since when they have been so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +51,10 @@ class Row:
     host: str = ""
     instance_uuid: str = ""
     power: PowerState = PowerState.OFF
+    power_since: datetime | None = None
+    booted_at: datetime | None = None
     connected: bool = False
+    connected_since: datetime | None = None
     is_template: bool = False
     tools_running: bool = False
     heartbeat: Heartbeat = Heartbeat.GRAY
@@ -84,8 +90,10 @@ class Inventory:
         self._by_place: Index[tuple[str, str]] = Index()
         self._places = Places()
         self._hosts: dict[str, str] = {}
+        self._silent_hosts: set[str] = set()
         self._clusters: dict[str, _Cluster] = {}
-        self._restarts: dict[str, tuple[RestartEvent, ...]] = {}
+        self._restarts: Log[RestartEvent] = Log()
+        self._power: Log[PowerEvent] = Log()
         self.tasks = Tasks()
         self._unseen: set[tuple[str, str]] = set()
         self._changed: set[str] = set()
@@ -154,7 +162,8 @@ class Inventory:
         for kind, moref in self._unseen:
             self._drop(kind, moref)
         self._unseen = set()
-        self._restarts = {moref: seen for moref, seen in self._restarts.items() if moref in self._rows}
+        self._restarts.keep(self._rows)
+        self._power.keep(self._rows)
         self._mark_moved()
         self._lost_since = None
         self._health = Healthy(self._vcenter_uuid, product, self._now())
@@ -192,8 +201,8 @@ class Inventory:
             case TaskChange():
                 for owner in self.tasks.apply(change, self._now()):
                     self._mark_owner(owner)
-            case RestartsSeen():
-                self._put_restarts(change)
+            case HistorySeen():
+                self._put_history(change)
             case _:
                 assert_never(change)
 
@@ -204,8 +213,11 @@ class Inventory:
 
     def _put_host(self, change: HostChange) -> None:
         self._unseen.discard(("HostSystem", change.moref))
-        if self._hosts.get(change.moref) != change.parent:
+        if change.parent is not None and self._hosts.get(change.moref) != change.parent:
             self._hosts[change.moref] = change.parent
+            self._moved.add(change.moref)
+        if change.responds is not None and change.responds == (change.moref in self._silent_hosts):
+            self._silent_hosts.symmetric_difference_update({change.moref})
             self._moved.add(change.moref)
 
     def _put_vm(self, change: VmChange) -> None:
@@ -214,10 +226,13 @@ class Inventory:
         # An entering VM without a readable configuration keeps what was read of it last.
         is_whole = change.entered and "instance_uuid" in change.values
         base = Row(change.moref) if old is None or is_whole else old
-        heartbeat = change.values.get("heartbeat", base.heartbeat)
-        beats_on = old is not None and old.heartbeat is heartbeat
-        since = old.heartbeat_since if old is not None and beats_on else self._now()
-        new = replace(base, **change.values, heartbeat_since=since)
+        new = replace(base, **change.values)
+        is_as_before = {name: old is not None and getattr(old, name) == getattr(new, name) for name in _TIMED}
+        since: dict[str, Any] = {
+            f"{name}_since": getattr(old, f"{name}_since") if same else self._now()
+            for name, same in is_as_before.items()
+        }
+        new = replace(new, **since)
         if new == old:
             return
         if old is not None:
@@ -251,19 +266,18 @@ class Inventory:
             if known.get(moref) != overrides.get(moref):
                 self._mark_owner(moref)
 
-    def _put_restarts(self, change: RestartsSeen) -> None:
-        for moref, event in change.events:
-            seen = self._restarts.get(moref, ())
-            if all(known.key != event.key for known in seen):
-                longer = sorted((*seen, event), key=lambda one: one.key)
-                self._restarts[moref] = tuple(longer[-_RESTARTS_KEPT:])
-                self._mark_owner(moref)
+    def _put_history(self, change: HistorySeen) -> None:
+        news = {moref for moref, restart in change.restarts if self._restarts.put(moref, restart)}
+        news |= {moref for moref, event in change.power if self._power.put(moref, event)}
+        for moref in news:
+            self._mark_owner(moref)
 
     def _drop(self, kind: str, moref: str) -> None:
         match kind:
             case "VirtualMachine":
                 row = self._rows.pop(moref, None)
-                self._restarts.pop(moref, None)
+                self._restarts.drop(moref)
+                self._power.drop(moref)
                 self.tasks.forget_owner(moref)
                 if row is not None:
                     self._unindex(row)
@@ -273,6 +287,7 @@ class Inventory:
                 self._moved.add(moref)
             case "HostSystem":
                 self._hosts.pop(moref, None)
+                self._silent_hosts.discard(moref)
                 self._moved.add(moref)
             case "ClusterComputeResource":
                 if self._clusters.pop(moref, None) is not None:
@@ -287,7 +302,8 @@ class Inventory:
         for row in self._rows.values():
             self._mark(row)
         self._clusters_changed.update(self._clusters)
-        self._rows, self._hosts, self._clusters, self._restarts = {}, {}, {}, {}
+        self._rows, self._hosts, self._clusters, self._silent_hosts = {}, {}, {}, set()
+        self._restarts, self._power = Log(), Log()
         self._by_uuid, self._by_place, self._places = Index(), Index(), Places()
         self.tasks.forget_all()
 
@@ -333,7 +349,9 @@ class Inventory:
             instance_uuid=row.instance_uuid,
             path=self._places.path(row.parent, row.name),
             power=row.power,
+            power_since=row.power_since or self._health.since,
             connected=row.connected,
+            connected_since=row.connected_since or self._health.since,
             is_template=row.is_template,
             tools_running=row.tools_running,
             heartbeat=row.heartbeat,
@@ -351,5 +369,8 @@ class Inventory:
             notes=dict(row.notes),
             task=self.tasks.latest(Owner(row.moref)),
             ha_task=self.tasks.latest(Owner(row.moref, is_override=True)),
-            restarts=self._restarts.get(row.moref, ()),
+            restarts=self._restarts.of(row.moref),
+            host_responds=row.host not in self._silent_hosts,
+            booted_at=row.booted_at,
+            power_events=self._power.of(row.moref),
         )
