@@ -161,6 +161,21 @@ class TestAskedEarlier:
         answer = ask(tenant, name, role, askedAt=instant(-3600))
         assert_refused(answer, "spec.askedAt", "clause 4", "verb attest")
 
+    def test_the_operator_says_it_of_a_ticket_and_of_nothing_else(self, tenant, name):
+        def hand_on(age, **spec):
+            said = {"askedAt": instant(-age), "channel": "Helpdesk", **spec}
+            return tenant.operator.create(
+                change_request(tenant.namespace, f"op-{name}", "chef@x", **said), dryRun="All"
+            )
+
+        ticket = {"origin": "Helpdesk", "ticket": "1"}
+        assert_done(hand_on(3600, **ticket))
+        assert_done(hand_on(-30, **ticket))
+        assert_refused(hand_on(-120, **ticket), "spec.askedAt", "31 days")
+        assert_refused(hand_on(31 * 86400 + 60, **ticket), "spec.askedAt", "31 days")
+        for origin in ("Operator", "Person"):
+            assert_refused(hand_on(3600, origin=origin), "spec.askedAt", "verb attest")
+
     @pytest.mark.parametrize("seconds", [120, -31 * 86400 - 60], ids=["of the future", "of long ago"])
     def test_it_lies_in_the_past_and_not_long_ago(self, tenant, name, seconds):
         answer = ask(tenant, name, "technician", askedAt=instant(seconds))

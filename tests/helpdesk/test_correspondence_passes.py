@@ -6,13 +6,16 @@ from datetime import timedelta
 import pytest
 
 from lab.zammad import Fault, Moment
+from managedvm.clock import utc_now
 from tests.api import bodies
 from tests.helpdesk.stand import ANNA, HELPDESK, TECHNICIAN
 
 
 def ask(name="r-1", **spec):
+    """Return what was asked by telephone this morning, before all work on it, and is written down now."""
+    called = {"askedAt": f"{utc_now() - timedelta(hours=3):%Y-%m-%dT%H:%M:%SZ}"}
     return bodies.change_request(
-        "kunde-a", name, ANNA, **{"kind": "SupportQuestion", "channel": "Phone", **spec}
+        "kunde-a", name, ANNA, **{"kind": "SupportQuestion", "channel": "Phone", **called, **spec}
     )
 
 

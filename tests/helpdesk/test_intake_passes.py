@@ -1,5 +1,7 @@
 """From a ticket to its request: once however often it is told of, and never lost."""
 
+from datetime import timedelta
+
 import pytest
 
 from lab.zammad import Fault, Moment
@@ -80,11 +82,23 @@ async def test_a_ticket_that_names_no_vm_is_noted_once_counted_and_taken_in_when
     assert [one["number"] for one in stand.status()["heldTickets"]] == [ticket["number"]]
     assert (stand.ticketing.held, stand.counted[HELPDESK][-1], stand.requests()) == (1, "TicketsHeld", {})
 
-    stand.server.change(ticket["id"], managedvm="kunde-a/web-01")
+    stand.server.change(ticket["id"], managedvm="kunde-a/web-01", request_kind="SupportQuestion")
     await stand.poll()
     assert list(stand.requests()) == [("kunde-a", f"op-ticket-{ticket['number']}")]
     assert (stand.said("TicketsDocumented"), stand.ticketing.held) == (("True", "TicketsDocumented"), 0)
     assert stand.requests()["kunde-a", f"op-ticket-{ticket['number']}"]["status"]["state"] == "Held"
+
+
+async def test_a_fault_is_taken_in_from_anybody_and_dates_from_its_ticket(stand):
+    ticket = stand.server.write_in("stranger@else.example", "It is down", managedvm="kunde-a/web-01")
+    stand.server.tickets[ticket["id"]]["created_at"] = (
+        f"{stand.clock() - timedelta(days=2):%Y-%m-%dT%H:%M:%SZ}"
+    )
+    await stand.poll()
+    (body,) = stand.requests().values()
+    assert (body["spec"]["kind"], body["status"]["state"]) == ("FaultReport", "Ordered")
+    assert body["status"]["authority"]["mayOrder"] is False
+    assert body["spec"]["askedAt"] == stand.server.tickets[ticket["id"]]["created_at"]
 
 
 async def test_a_ticket_waits_for_a_vm_that_is_declared_later(stand):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from managedvm.api.changerequest import ChangeRequest, RequestKind
+from managedvm.api.changerequest import ChangeRequest, ChangeRequestSpec, RequestKind
 from managedvm.api.helpdesk import TicketAttributes
 from managedvm.planning.assessment import assess
 from managedvm.planning.helpdesk import DocumentRequest, Ticket
@@ -36,14 +36,14 @@ def ticket(**attributes):
 
 def recorded(ticket=TICKET, known=KNOWN):
     """Return the record that is made of a ticket."""
-    planned = plan(ticket, NAMES, known)
+    planned = plan(ticket, NAMES, known, NOW)
     assert isinstance(planned, DocumentRequest), planned
     return planned.body
 
 
 def lacking(ticket=TICKET, known=KNOWN):
     """Return why a ticket is not taken in."""
-    planned = plan(ticket, NAMES, known)
+    planned = plan(ticket, NAMES, known, NOW)
     assert isinstance(planned, Lacking), planned
     assert planned.note.ticket == ticket.id
     assert planned.reason in planned.note.text
@@ -59,10 +59,29 @@ def test_a_ticket_is_a_request_in_its_customers_name():
         "managedVMRef": {"name": "web-01"},
         "requestedBy": REQUESTER,
         "channel": "Email",
+        "askedAt": f"{NOW:%Y-%m-%dT%H:%M:%SZ}",
         "origin": "Helpdesk",
         "ticket": "10081",
         "description": "Slow\n\nSince noon.",
     }
+
+
+@pytest.mark.parametrize(
+    ("age", "is_dated"),
+    [
+        (timedelta(seconds=-1), False),
+        (timedelta(microseconds=1), True),
+        (timedelta(days=30), True),
+        (timedelta(days=31), False),
+    ],
+    ids=["of the future", "new", "of last month", "of long ago"],
+)
+def test_it_is_ordered_since_there_is_the_ticket_unless_admission_would_not_take_that(age, is_dated):
+    spec = recorded(replace(TICKET, created_at=NOW - age))["spec"]
+    assert ("askedAt" in spec) is is_dated
+    assert ChangeRequestSpec.model_validate(spec).asked_at == (
+        (NOW - age).replace(microsecond=0) if is_dated else None
+    )
 
 
 @pytest.mark.parametrize(
@@ -123,7 +142,7 @@ def test_a_name_in_several_namespaces_is_that_of_the_customers_own():
     assert named["metadata"]["namespace"] == "kunde-b"
 
 
-def test_who_is_on_no_list_at_all_is_recorded_and_held_as_ever():
+def test_who_is_on_no_list_at_all_is_recorded_under_their_own_address():
     body = recorded(replace(TICKET, customer="stranger@else.example"), replace(KNOWN, listed=()))
     assert body["spec"]["requestedBy"] == "stranger@else.example"
 
@@ -151,7 +170,7 @@ def documented(made):
 def test_a_ticket_that_is_documented_is_left_alone_whatever_it_says_by_now():
     known = replace(KNOWN, documented=(documented(NOW + timedelta(seconds=5)),))
     for one in (TICKET, ticket(managedvm="web-99"), ticket(request_kind="CleanUp"), ticket(managedvm="")):
-        assert plan(one, NAMES, known) is None
+        assert plan(one, NAMES, known, NOW) is None
 
 
 def test_a_record_that_is_older_than_the_ticket_is_that_of_another_one():
@@ -170,15 +189,15 @@ def test_a_ticket_whose_record_was_pruned_is_not_recorded_once_more():
 
 def test_who_closes_a_ticket_that_says_what_it_lacks_has_decided():
     closed = replace(ticket(managedvm=""), state="closed")
-    note = plan(closed, NAMES, KNOWN).note
-    assert plan(replace(closed, notes=frozenset({note.subject})), NAMES, KNOWN) is None
+    note = plan(closed, NAMES, KNOWN, NOW).note
+    assert plan(replace(closed, notes=frozenset({note.subject})), NAMES, KNOWN, NOW) is None
     # One that was solved on the telephone is closed from the beginning, and is recorded all the same.
     assert recorded(replace(TICKET, state="closed"))
 
 
 def test_what_we_opened_ourselves_and_what_was_merged_is_no_request():
-    assert plan(replace(TICKET, is_ours=True), NAMES, KNOWN) is None
-    assert plan(replace(TICKET, state="merged"), NAMES, KNOWN) is None
+    assert plan(replace(TICKET, is_ours=True), NAMES, KNOWN, NOW) is None
+    assert plan(replace(TICKET, state="merged"), NAMES, KNOWN, NOW) is None
 
 
 @examples(100)
@@ -196,7 +215,7 @@ def test_whatever_a_ticket_says_becomes_a_record_or_a_short_note(number, title, 
     given_ = replace(
         TICKET, number=number, title=title or "-", text=text, channel=channel, attributes=attributes
     )
-    planned = plan(given_, NAMES, KNOWN)
+    planned = plan(given_, NAMES, KNOWN, NOW)
     if isinstance(planned, Lacking):
         assert len(planned.reason) <= 256
         assert len(planned.note.subject) <= 160

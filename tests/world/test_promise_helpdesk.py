@@ -112,6 +112,7 @@ def ticketed(desk, vm, name):
 
 def ask(vm, name, **spec):
     wish = {"kind": "SupportQuestion", "channel": "Phone", "managedVMRef": {"name": vm.name}}
+    wish |= {"askedAt": instant(-7200)}
     assert_done(vm.api.create(change_request(vm.party.namespace, name, PERSON, **(wish | spec))))
 
 
@@ -132,6 +133,7 @@ def test_a_ticket_is_one_request_however_often_and_in_whatever_order_it_is_told_
     for name in names:
         body = ticketed(desk, vm, name)
         assert (body["spec"]["channel"], body["spec"]["requestedBy"]) == ("Phone", PERSON)
+        assert body["spec"]["askedAt"] <= body["metadata"]["creationTimestamp"]
         assert body["status"]["state"] == "Ordered"
 
     desk.replica.restart()
@@ -167,7 +169,8 @@ def test_a_ticket_without_a_vm_is_noted_once_and_taken_in_when_it_names_one(desk
     assert desk.subjects(ticket["id"]) == ["it names no VM"]
     assert ticket["number"] in desk.held()
 
-    desk.server.change(ticket["id"], managedvm=f"{vm.party.namespace}/{vm.name}")
+    where = {"managedvm": f"{vm.party.namespace}/{vm.name}", "request_kind": "SupportQuestion"}
+    desk.server.change(ticket["id"], **where)
     body = ticketed(desk, vm, f"op-ticket-{ticket['number']}")
     assert body["status"]["state"] == "Held"
     desk.until(lambda: ticket["number"] not in desk.held(), "the ticket to wait no longer")

@@ -155,7 +155,8 @@ class ChangeRequestSpec(ApiModel):
     asked_at: Timestamp | None = Field(
         default=None,
         description="When it was asked, where this record was written later: after a telephone call, say. None means when "
-        "it was written. Saying another time needs the verb `attest`; it lies at most 31 days back.",
+        "it was written. Saying another time needs the verb `attest`; it lies at most 31 days back. Of a ticket it is when "
+        "that was opened.",
     )
     origin: RecordOrigin = Field(default=RecordOrigin.PERSON, description="Who wrote this record.")
     applied_by: Identity | None = Field(

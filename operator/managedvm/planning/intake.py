@@ -26,6 +26,9 @@ from managedvm.planning.records import request_body
 CLOCKS_DIFFER = timedelta(minutes=5)
 """How much younger than its record a ticket may be by the clocks of helpdesk and API server."""
 
+LONGEST_BACK = timedelta(days=31) - timedelta(minutes=1)
+"""How old a ticket may be to date its order: admission takes 31 days back, by the API server's clock."""
+
 DEFAULT_KIND = RequestKind.FAULT_REPORT
 """What a ticket asks for that does not say so: it is reacted to, and its kind alone bills nothing (clause 4.1)."""
 
@@ -70,17 +73,21 @@ def named_vm(ticket: Ticket, attributes: TicketAttributes) -> tuple[str, str]:
     return namespace, name
 
 
-def plan(ticket: Ticket, attributes: TicketAttributes, known: Known) -> DocumentRequest | Lacking | None:
+def plan(
+    ticket: Ticket, attributes: TicketAttributes, known: Known, now: datetime
+) -> DocumentRequest | Lacking | None:
     """Return the record of a ticket, or what it lacks; None where there is nothing to do.
 
     Who closes a ticket that says what it lacks has decided about it.
     """
-    planned = _planned(ticket, attributes, known)
+    planned = _planned(ticket, attributes, known, now)
     is_decided = isinstance(planned, Lacking) and planned.note.subject in ticket.notes
     return None if is_decided and ticket.state == _CLOSED else planned
 
 
-def _planned(ticket: Ticket, attributes: TicketAttributes, known: Known) -> DocumentRequest | Lacking | None:
+def _planned(
+    ticket: Ticket, attributes: TicketAttributes, known: Known, now: datetime
+) -> DocumentRequest | Lacking | None:
     if ticket.is_ours or ticket.state == _MERGED:
         return None
     if known.documented:
@@ -92,10 +99,12 @@ def _planned(ticket: Ticket, attributes: TicketAttributes, known: Known) -> Docu
             "Notes in it say that it was documented, and the record was exported and pruned since. Open another ticket for "
             "what is asked for now.",
         )
-    return _recorded(ticket, attributes, known)
+    return _recorded(ticket, attributes, known, now)
 
 
-def _recorded(ticket: Ticket, attributes: TicketAttributes, known: Known) -> DocumentRequest | Lacking:
+def _recorded(
+    ticket: Ticket, attributes: TicketAttributes, known: Known, now: datetime
+) -> DocumentRequest | Lacking:
     """Return the record of a ticket that has none, or what it lacks first."""
     where = _where(ticket, attributes, known)
     if isinstance(where, Lacking):
@@ -112,12 +121,19 @@ def _recorded(ticket: Ticket, attributes: TicketAttributes, known: Known) -> Doc
         managed_vm_ref=LocalReference(name=name),
         requested_by=dict(known.listed).get(namespace, ticket.customer),
         channel=_CHANNELS.get(ticket.channel, Channel.OTHER),
+        asked_at=_asked_at(ticket, now),
         origin=RecordOrigin.HELPDESK,
         ticket=ticket.number,
         description=shortened("\n\n".join(filter(None, (ticket.title, ticket.text))), LONGEST_TEXT),
         wanted_at=wanted,
     )
     return DocumentRequest(request_body(namespace, ticket_request_name(ticket.number), spec))
+
+
+def _asked_at(ticket: Ticket, now: datetime) -> datetime | None:
+    """Return since when it is ordered: since the ticket; None, so since its record, where that is of long ago or to come."""
+    asked_at = ticket.created_at.replace(microsecond=0)
+    return asked_at if now - LONGEST_BACK <= asked_at <= now else None
 
 
 def cannot_record(ticket: Ticket, why: str) -> Lacking:

@@ -139,7 +139,7 @@ class Intake:
 
     def _plan(self, desk: Helpdesk, ticket: Ticket) -> DocumentRequest | Lacking | None:
         names = desk.spec.attributes
-        return intake.plan(ticket, names, tickets.known(self._store, ticket, names))
+        return intake.plan(ticket, names, tickets.known(self._store, ticket, names), self._clock())
 
     async def _document(self, ticket: Ticket, planned: DocumentRequest) -> Lacking | None:
         try:
