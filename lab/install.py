@@ -86,6 +86,7 @@ def credentials(cluster: Kube, lab: Lab) -> None:
         "kind": "Secret",
         "metadata": {"name": VCENTER_SECRET, "namespace": NAMESPACE},
         "stringData": {
+            "server": urlsplit(lab.vcenter_url).netloc,
             "username": lab.vcenter_username,
             "password": lab.vcenter_password,
             "ca.crt": lab.vcenter_ca.read_text(),

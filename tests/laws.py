@@ -31,6 +31,15 @@ from managedvm.planning.names import claim_name
 from managedvm.planning.observed import PowerState, Unknown, VirtualMachine
 from managedvm.planning.targets import Unit, targets
 from tests.billing_laws import People
+from tests.power_laws import (
+    a_vm_that_we_have_shut_down_is_never_passed_over,
+    is_ours,
+    meant,
+    meant_off_by_us,
+    only_what_we_have_shut_down_is_started,
+    undone_by,
+    undone_by_the_book,
+)
 
 POWER_CYCLE = timedelta(minutes=10)
 LONGEST_MESSAGE = 1024
@@ -64,7 +73,8 @@ def check(vm: ManagedVM, observed: Observed, now: datetime, plan: Plan) -> None:
     a_running_vm_takes_only_hot_changes(vm, observed, plan)
     only_what_is_agreed_is_set_and_disks_only_grow(vm, observed, plan)
     the_guest_is_asked_in_a_window_only(vm, observed, now, plan)
-    only_what_we_have_shut_down_is_started(observed, plan)
+    only_what_we_have_shut_down_is_started(vm, observed, now, plan)
+    a_vm_that_we_have_shut_down_is_never_passed_over(vm, observed, plan)
     requests_only_advance(plan)
     what_took_effect_is_billed_and_nothing_else(observed, plan)
 
@@ -115,9 +125,10 @@ def nothing_is_done_without_permission(vm: ManagedVM, observed: Observed, plan: 
     )
     if may_record and is_enforced:
         return
-    assert may_record or not plan.actions, plan.actions
-    # What has taken effect before may still be billed; nothing else is done.
-    for action in plan.actions:
+    rest = tuple(action for action in plan.actions if not isinstance(action, PowerOn))
+    assert may_record or not rest, rest
+    # What has taken effect before may still be billed, and what we have shut down is started; nothing else is done.
+    for action in rest:
         is_end = isinstance(action, AdvanceRequest) and action.after.state is RequestState.DONE
         assert is_end or isinstance(action, (RecordWork, *MEASURING)), action
 
@@ -129,6 +140,8 @@ def nothing_is_done_to_a_vm_of_somebody_else(vm: ManagedVM, observed: Observed, 
     assert isinstance(sight, Sight), "an action without a healthy inventory"
     assert facts is not None
     assert facts.connected
+    if all(isinstance(action, PowerOn) for action in plan.actions):
+        return  # only what is ours by record is started; that is a law of its own
     assert not facts.is_template
     assert observed.vcenter is not None
     grants = [g.folder for g in observed.vcenter.grants if g.namespace == vm.metadata.namespace]
@@ -155,9 +168,12 @@ def without_a_package_only_high_availability_is_kept(
         match action:
             case AdvanceRequest():
                 # What was begun under a package comes to its end; nothing new is ever promised.
-                assert action.after.state in FINAL or action.after.slot is None, action
+                is_note = action.after.interruption is not None and action.after.slot == action.before.slot
+                assert is_note or action.after.state in FINAL or action.after.slot is None, action
             case ClaimVM() | OverrideHighAvailability() | RecordRequest():
                 assert is_known, action
+            case ConfirmUnchanged() | Reconfigure():
+                assert undone_by(plan, vm, observed), "a change without a package"
             case _:
                 assert isinstance(action, (RecordWork, PowerOn, *MEASURING)), f"{action} without a package"
 
@@ -182,6 +198,8 @@ def the_intent_is_recorded_and_the_order_confirmed_before_the_act(
                 assert vm.spec.vm.origin is VMOrigin.PROVISIONED
                 assert vm.status.configuration is None
                 assert not action.notes
+            elif undone_by(plan, vm, observed):
+                undone_by_the_book(action, vm, observed, before)
             elif _sizes(action):
                 _assert_recorded(action, observed, before)
 
@@ -198,6 +216,10 @@ def _assert_recorded(action: Reconfigure, observed: Observed, before: tuple[Acti
 def nothing_is_carried_out_that_was_taken_back_or_that_nobody_may_order(
     observed: Observed, plan: Plan
 ) -> None:
+    if meant_off_by_us(observed) and any(
+        "" in a.notes.values() for a in plan.actions if isinstance(a, Reconfigure)
+    ):
+        return  # undone, not carried out
     for action in (a for a in plan.actions if isinstance(a, Reconfigure)):
         assert observed.customer is not None
         people = People(observed.requesters, observed.elsewhere_since, observed.customer.requests)
@@ -237,6 +259,8 @@ def assert_hot(action: Reconfigure, facts: VirtualMachine) -> None:
 
 def only_what_is_agreed_is_set_and_disks_only_grow(vm: ManagedVM, observed: Observed, plan: Plan) -> None:
     for action in (a for a in plan.actions if isinstance(a, Reconfigure)):
+        if undone_by(plan, vm, observed):
+            continue
         facts = _facts(vm, observed)
         wanted = {(t.unit, t.device_key): t.wanted for t in targets(vm.spec.resources, facts)}
         assert action.cpus in (None, wanted.get((Unit.CPUS, 0)))
@@ -273,26 +297,6 @@ def the_guest_is_asked_in_a_window_only(vm: ManagedVM, observed: Observed, now: 
         ]
         assert marked or known, "nobody would know who has shut the VM down"
         assert not any(isinstance(a, Reconfigure) for a in plan.actions)
-
-
-def only_what_we_have_shut_down_is_started(observed: Observed, plan: Plan) -> None:
-    if not any(isinstance(action, PowerOn) for action in plan.actions):
-        return
-    assert any(is_ours(request.status) for request in observed.requests.values()), "not switched off by us"
-    assert isinstance(observed.sight, Sight)
-    facts = observed.sight.by_uuid or observed.sight.at_path
-    assert facts is not None
-    assert facts.power is PowerState.OFF
-    assert not any(isinstance(a, AdvanceRequest) for a in plan.actions), (
-        "a request closed before the VM runs again"
-    )
-
-
-def is_ours(status: ChangeRequestStatus) -> bool:
-    """Return whether a request says that we have asked the guest to shut down in the slot that it names."""
-    if status.state is not RequestState.IN_WORK or status.slot is None or status.started_at is None:
-        return False
-    return status.slot.begin <= status.started_at
 
 
 def requests_only_advance(plan: Plan) -> None:
@@ -342,7 +346,9 @@ def what_took_effect_is_billed_and_nothing_else(observed: Observed, plan: Plan) 
         assert name not in noted, "an effect that is never billed"
         known = observed.requests.get(name)
         assert known is None or not is_busy, "closed while its change may be on its way"
-        assert known is None or not is_ours(known.status), (
+        is_back = known is not None and known.status.interruption is not None
+        is_back = is_back and facts is not None and facts.power is not PowerState.OFF
+        assert known is None or is_back or not is_ours(known.status), (
             "closed while the guest may be shutting down for it"
         )
 
@@ -360,16 +366,6 @@ def _is_busy(facts: VirtualMachine, observed: Observed) -> bool:
 
 def _sizes(action: Reconfigure) -> int:
     return (action.cpus is not None) + (action.memory_mib is not None) + len(action.disks)
-
-
-def meant(vm: ManagedVM, observed: Observed) -> VirtualMachine | None:
-    """Return the VM that the inventory shows for this ManagedVM."""
-    if not isinstance(observed.sight, Sight):
-        return None
-    has_identity = (
-        observed.own_claim is not None or vm.status.vm is not None or vm.spec.vm.instance_uuid is not None
-    )
-    return observed.sight.by_uuid if has_identity else observed.sight.at_path
 
 
 def _facts(vm: ManagedVM, observed: Observed) -> VirtualMachine:

@@ -9,7 +9,7 @@ import yaml
 
 from managedvm.api.base import ApiModel
 from managedvm.api.managedvm import ManagedVMSpec
-from managedvm.api.policies import REQUIRED_BINDINGS
+from managedvm.api.policies import REQUIRED_POLICIES, binding_of
 from managedvm.planning.fields import FIELDS, FieldClass, class_of
 from managedvm.planning.findings import Reason
 
@@ -88,14 +88,23 @@ def test_the_policy_asks_for_an_order_slip_just_where_a_field_is_configuration()
     assert "object.spec.?resources == oldObject.spec.?resources || variables.changeIsNew" in text
 
 
-def test_the_operator_expects_just_the_policy_bindings_that_ship():
-    found = {kind: set() for kind in REQUIRED_BINDINGS}
-    for path in (ROOT / "manifests" / "base" / "policies").glob("*.yaml"):
-        for body in yaml.safe_load_all(path.read_text()):
-            if body["kind"] in found:
-                found[body["kind"]].add(body["metadata"]["name"])
-
-    assert found == {kind: set(names) for kind, names in REQUIRED_BINDINGS.items()}
+def test_the_operator_expects_just_the_policies_and_bindings_that_ship():
+    bodies = [
+        body
+        for path in (ROOT / "manifests" / "base" / "policies").glob("*.yaml")
+        for body in yaml.safe_load_all(path.read_text())
+        if body["kind"] != "Kustomization"
+    ]
+    for kind, wanted in REQUIRED_POLICIES.items():
+        assert {body["metadata"]["name"] for body in bodies if body["kind"] == kind} == set(wanted)
+        bound = {
+            body["metadata"]["name"]: body["spec"].get("paramRef")
+            for body in bodies
+            if body["kind"] == binding_of(kind)
+        }
+        assert bound == wanted
+    known = {each for kind in REQUIRED_POLICIES for each in (kind, binding_of(kind))}
+    assert {body["kind"] for body in bodies} == known
 
 
 def test_every_reason_is_one_word_and_has_a_sentence():

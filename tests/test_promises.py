@@ -83,7 +83,7 @@ PROMISES = {
     ),
     "changes are billed by the hourly rate valid at the time": (
         "test_work_is_billed_by_the_rate_that_is_valid_when_it_is_done",
-        "test_cpus_memory_and_a_disk_grow_while_the_vm_runs_and_each_is_billed_once",
+        "test_cpus_memory_and_a_disk_grow_while_the_vm_runs_and_their_task_is_billed_once",
         "test_without_a_price_the_order_is_documented_and_the_work_waits",
         "test_a_rate_does_not_begin_in_the_past",
         "test_a_customer_gets_another_price_list_from_now_on",

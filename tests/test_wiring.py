@@ -64,6 +64,18 @@ def test_a_deleted_managed_vm_asks_for_its_claim_and_its_requests(store):
     assert set(dict(affected(gone, store))) == {WEB, CLAIM, REQUEST}
 
 
+def test_a_managed_vm_that_is_about_to_go_asks_for_its_claim_and_its_requests_too(store):
+    ending = managed_vm()
+    ending["metadata"] |= {"deletionTimestamp": "2026-11-23T12:00:00Z", "finalizers": ["example.com/hold"]}
+    assert set(
+        passes_after(store, {**ending, "metadata": {**ending["metadata"], "resourceVersion": "99"}})
+    ) == {
+        WEB,
+        CLAIM,
+        REQUEST,
+    }
+
+
 def test_a_vcenter_asks_for_itself_and_its_own_vms(store):
     assert set(passes_after(store, body("VCenter", "berlin"))) == {ObjectKey("VCenter", "", "berlin"), WEB}
 
@@ -81,7 +93,9 @@ def test_a_namespace_asks_for_all_in_it(store):
     assert set(passes_after(store, body("Namespace", "a"))) == {WEB, DB, REQUEST}
 
 
-@pytest.mark.parametrize("kind", ["ServiceLevel", "PriceList", "ValidatingAdmissionPolicyBinding"])
+@pytest.mark.parametrize(
+    "kind", ["ServiceLevel", "PriceList", "ValidatingAdmissionPolicyBinding", "MutatingAdmissionPolicy"]
+)
 def test_what_all_depend_on_asks_for_all(store, kind):
     assert {WEB, DB} <= set(passes_after(store, body(kind, "x")))
 

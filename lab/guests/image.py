@@ -35,6 +35,7 @@ PACKAGES = (
     "nginx-light",
     "openssh-server",
     "procps",
+    "sudo",
     "systemd",
     "systemd-sysv",
 )

@@ -16,7 +16,9 @@ _ADMISSION = ("admissionregistration.k8s.io", "v1")
 WATCHED: tuple[tuple[str, str, str], ...] = (
     *((GROUP, VERSION, kind.KIND.plural) for kind in KINDS if kind.KIND.kind not in UNWATCHED),
     ("", "v1", "namespaces"),
+    (*_ADMISSION, "validatingadmissionpolicies"),
     (*_ADMISSION, "validatingadmissionpolicybindings"),
+    (*_ADMISSION, "mutatingadmissionpolicies"),
     (*_ADMISSION, "mutatingadmissionpolicybindings"),
 )
 """What is watched: group, version, plural."""

@@ -34,6 +34,8 @@ from managedvm.ticketing import passes as ticketing
 from managedvm.ticketing.passes import CORRESPONDENCE, Ticketing
 from managedvm.wiring import INDEXES, affected, affected_by_inventory, affected_by_vcenter
 from managedvm.world import http
+from managedvm.world.guests.access import Access
+from managedvm.world.guests.ssh import SshExecutor
 from managedvm.world.helpdesk import webhook
 from managedvm.world.helpdesk.link import Link
 from managedvm.world.kube import ENDPOINTS, HttpKube, Object
@@ -92,7 +94,7 @@ class Operator:
         telling = Telling(self.kube, self.metrics, utc_now, identity)
         self._reconciler = Reconciler(
             store=self.store,
-            observer=Observer(self.store, self.vcenters.view, self._watch()),
+            observer=Observer(self.store, self.vcenters.view, self._access().host_key, self._watch()),
             unchanged=Unchanged(self.store, self.vcenters.view),
             kube=self.kube,
             vsphere_of=self.vcenters.calls,
@@ -142,6 +144,9 @@ class Operator:
             names=lambda: (key.name for key in self.store.keys("VCenter")),
             all_done=self.elector.catch_up,
         )
+
+    def _access(self) -> Access:
+        return Access(self.kube, SshExecutor(self._may_act))
 
     def _may_act(self) -> bool:
         return self.elector.may_act()

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from managedvm.api.base import Status
 from managedvm.api.changerequest import FINAL_STATES, ChangeRequest
-from managedvm.api.managedvm import ManagedVM, ManagedVMStatus
+from managedvm.api.managedvm import ManagedVM
 from managedvm.api.outage import Outage
 from managedvm.api.vcenter import VCenter
 from managedvm.api.vmclaim import VMClaim
@@ -25,6 +25,7 @@ from managedvm.engine.passes import Verdict
 from managedvm.engine.store import Store
 from managedvm.errors import (
     InvalidCredentialsError,
+    ManagedVMError,
     NoPermissionError,
     NotActiveError,
     StalledError,
@@ -32,21 +33,29 @@ from managedvm.errors import (
     WaitingError,
 )
 from managedvm.planning import claims, managedvm, orphans, outages, requests, vcenter, work
-from managedvm.planning.actions import EFFECTS, RECORDS, Action
-from managedvm.planning.findings import Aspect, Finding, Reason, fails
+from managedvm.planning.actions import (
+    EFFECTS,
+    RECORDS,
+    REMEMBERED,
+    REPAIRS,
+    Action,
+)
+from managedvm.planning.clauses import Clause
+from managedvm.planning.findings import Aspect, Finding, Reason, fails, shortened, some
 from managedvm.planning.observed import ClusterFacts, Unknown
-from managedvm.planning.plan import earliest
+from managedvm.planning.plan import Group, earliest, flat
 from managedvm.planning.wallclock import shown
 from managedvm.report import (
     advanced_status,
     judged_status,
+    not_repaired,
     notices,
     repairs,
     reported,
     status_patch,
 )
 from managedvm.telling import Teller
-from managedvm.world.apply import Hands, VSphere, apply
+from managedvm.world.apply import Failure, Hands, VSphere, apply
 from managedvm.world.kube import Kube
 from managedvm.world.managed import Place
 from managedvm.world.observe import Observer
@@ -72,9 +81,10 @@ ACTING = (VCENTER, VM, REQUEST, CLAIM, WORK, OUTAGE)
 
 @dataclass(frozen=True, slots=True)
 class _Sent:
-    """What a pass has done and when its effect must have been seen."""
+    """What a pass has sent, or was refused, and when the effect of that must have been seen."""
 
     effects: tuple[Action, ...]
+    refused: tuple[Action, ...]
     until: datetime
 
 
@@ -131,6 +141,8 @@ class Reconciler:
             self._waiting.pop(key, None)
             self._teller.found(key, ())
             self._note_place(key, None)
+            if body is not None:
+                await self._tell_ending(body, now)
             return Verdict()
         try:
             verdict = await self._passes[key.kind](body, now)
@@ -157,12 +169,12 @@ class Reconciler:
         observed = await self._observer.managed_vm(vm)
         plan = managedvm.plan(vm, observed, now)
         if not isinstance(observed.sight, Unknown):
-            self._note_place(key, _place(name, plan.status, observed.cluster))
-        pending, failed = await self._do(key, plan.actions, vsphere, now)
+            self._note_place(key, _place(name, plan, observed.cluster))
+        pending, failed = await self._do(key, plan.groups, vsphere, now)
         if pending and not failed:
             await self._teller.tell(body, repairs(vm.status, plan.findings))
         else:
-            findings = (*plan.findings, *failed)
+            findings = _told(plan.findings, failed)
             status = reported(plan.status, vm.status.conditions, findings, vm.metadata.generation, now)
             self._teller.found(key, findings)
             if status == vm.status and not plan.actions and not observed.has_open_requests:
@@ -179,13 +191,13 @@ class Reconciler:
         own, key = VCenter.of(body), _key(body)
         vsphere = self._vsphere_of(key.name)
         plan = vcenter.plan(own, self._observer.vcenter(key.name), now)
-        pending, failed = await self._do(key, plan.actions, vsphere, now)
+        pending, failed = await self._do(key, plan.groups, vsphere, now)
         if plan.has_caught_up:
             self._observer.watch.note(key.name)
         if pending and not failed:
             await self._teller.tell(body, repairs(own.status, plan.findings))
         else:
-            findings = (*plan.findings, *failed)
+            findings = _told(plan.findings, failed)
             status = reported(plan.status, own.status.conditions, findings, own.metadata.generation, now)
             self._teller.found(key, findings)
             await self._write(body, own.status, status)
@@ -203,22 +215,25 @@ class Reconciler:
         started = orphans.start_orphan(request, observed, now)
         if started is not None:
             vsphere = self._vsphere_of(self._observer.vcenter_of(request) or "")
-            await apply((started,), self._hands(vsphere, now))
-            return Verdict(next_check=now + SETTLE)
+            outcome = await apply(started.groups, self._hands(vsphere, now))
+            outcome.raise_for(WaitingError)  # what is refused is seen from the VM by the next pass
+            self._teller.found(_key(body), started.findings)
+            return Verdict(next_check=started.next_check or now + SETTLE)
         action = requests.plan(request, observed, now)
         actions = (action,) if action is not None else orphans.bill_orphan(request, observed, now)
-        await apply(actions, self._hands(None, now))
+        await self._write_down(actions, now)
         status = action.after if action is not None else request.status
         self._teller.found(_key(body), requests.findings(status, action.finding if action else None))
         waits = None if observed.exists else requests.may_come_until(request, now)
-        unseen = now + LOOK_AGAIN if isinstance(observed.has_taken_effect, Unknown) else None
+        is_unclear = isinstance(observed.has_taken_effect, Unknown) or orphans.may_go_down(request, observed)
+        unseen = now + LOOK_AGAIN if is_unclear else None
         return Verdict(next_check=earliest((waits, unseen, requests.next_check(status, now))))
 
     async def _claim(self, body: dict[str, Any], now: datetime) -> Verdict:
         claim = VMClaim.of(body)
         action = claims.plan(claim, owner_exists=self._observer.claim_owner_exists(claim))
         if action is not None:
-            await apply((action,), self._hands(None, now))
+            await self._write_down((action,), now)
         return Verdict()
 
     async def _work(self, body: dict[str, Any], now: datetime) -> Verdict:
@@ -238,33 +253,47 @@ class Reconciler:
         outage = Outage.of(body)
         action = outages.abandoned(outage, is_measured=is_measured(self._store, outage), now=now)
         if action is not None:
-            await apply((action,), self._hands(None, now))
+            await self._write_down((action,), now)
         return Verdict()
 
     async def _do(
-        self, key: ObjectKey, actions: tuple[Action, ...], vsphere: VSphere | None, now: datetime
-    ) -> tuple[datetime | None, tuple[Finding, ...]]:
-        """Carry actions out; returns until when their effect is awaited, and the finding where a person must act."""
-        effects = tuple(action for action in actions if isinstance(action, EFFECTS))
+        self, key: ObjectKey, groups: tuple[Group, ...], vsphere: VSphere | None, now: datetime
+    ) -> tuple[datetime | None, tuple[Failure, ...]]:
+        """Carry groups out; returns until when their effect is awaited, and what a person must mend.
+
+        What time mends is raised once all groups had their turn.
+        """
         sent = self._sent.pop(key, None)
-        is_repeated = sent is not None and sent.effects == effects
-        if sent is not None and is_repeated and now < sent.until:
-            # Under way already; only its records may still have to be written.
-            self._sent[key] = sent
-            actions = tuple(action for action in actions if isinstance(action, RECORDS))
+        awaited = sent.effects if sent is not None and now < sent.until else ()
         self._acting.add(key)
         try:
-            calls = await apply(actions, self._hands(vsphere, now))
-        except StalledError as error:
-            return None, (_refused(error),)
+            outcome = await apply(
+                tuple(_open_steps(group, awaited) for group in groups), self._hands(vsphere, now)
+            )
         finally:
             self._acting.discard(key)
-        if effects and key not in self._sent:
-            self._sent[key] = _Sent(effects, now + SETTLE)
+        stalled = tuple(f for f in outcome.failures if isinstance(f.error, StalledError))
+        # The inventory shows what was refused, and the next pass decides on it: nothing is said before.
+        shown = tuple(
+            f for f in stalled if isinstance(f.action, REMEMBERED) and not _was_refused(f.action, sent)
+        )
+        effects = tuple(action for action in outcome.done if isinstance(action, EFFECTS))
+        under_way = tuple(action for action in flat(groups) if action in awaited)
+        is_late = sent is not None and any(action in sent.effects for action in effects)
+        until = sent.until if sent is not None and under_way and not effects else now + SETTLE
+        if effects or under_way or shown:
+            self._sent[key] = _Sent((*under_way, *effects), tuple(f.action for f in stalled), until)
+        outcome.raise_for(WaitingError)
+        told = tuple(failure for failure in stalled if failure not in shown)
         if key in self._sent:
             # Awaited in vain before: the effect is late, so its cause is reported now.
-            return (None if is_repeated and calls else self._sent[key].until), ()
-        return (now + SETTLE if calls else None), ()
+            return (None if is_late else until), told
+        return (now + SETTLE if outcome.calls else None), told
+
+    async def _write_down(self, actions: Group, now: datetime) -> None:
+        """Carry out actions that need the API server alone."""
+        outcome = await apply((actions,), self._hands(None, now))
+        outcome.raise_for(ManagedVMError)
 
     def _hands(self, vsphere: VSphere | None, now: datetime) -> Hands:
         return Hands(
@@ -305,6 +334,16 @@ class Reconciler:
         )
         await self._tell_alone(body, fails(Aspect.CHANGES_PERMITTED, Reason.INTERNAL_ERROR, words), now)
 
+    async def _tell_ending(self, body: dict[str, Any], now: datetime) -> None:
+        """Say that an object which somebody's finalizer keeps is none any more."""
+        keeps = some([shortened(name) for name in body["metadata"].get("finalizers", ())])
+        words = (
+            f"This object is deleted: nothing is done for it, and it holds no claim. It stays only while it has finalizer "
+            f"{keeps}; whoever set it takes it away"
+        )
+        finding = fails(Aspect.CHANGES_PERMITTED, Reason.BEING_DELETED, words, Clause.AS_ORDERED)
+        await self._tell_alone(body, finding, now)
+
     async def _tell_alone(self, body: dict[str, Any], finding: Finding, now: datetime) -> None:
         """Report a finding beside what was known before, of a kind whose conditions are ours."""
         if body["kind"] not in (VM, VCENTER):
@@ -320,14 +359,33 @@ def _key(body: dict[str, Any]) -> ObjectKey:
     return ObjectKey(body["kind"], meta.get("namespace", ""), meta["name"])
 
 
-def _place(vcenter_name: str, status: ManagedVMStatus, cluster: ClusterFacts | None) -> Place | None:
-    """Return where a VM is managed; one that may not be claimed, or has no order in force, is managed nowhere."""
-    if status.vm is None or status.order is None or cluster is None:
+def _place(vcenter_name: str, plan: managedvm.Plan, cluster: ClusterFacts | None) -> Place | None:
+    """Return where a VM is managed; one that is somebody else's, or has no order in force, is managed nowhere."""
+    vm, order = plan.status.vm, plan.status.order
+    if not plan.is_identified or vm is None or order is None or cluster is None:
         return None
-    return Place(vcenter_name, status.vm.v_center_uuid, cluster.moref, status.order.service_level)
+    return Place(vcenter_name, vm.v_center_uuid, cluster.moref, order.service_level, plan.may_act)
 
 
-def _refused(error: StalledError) -> Finding:
+def _open_steps(group: Group, awaited: tuple[Action, ...]) -> Group:
+    """Return what is still to be done of a group: of one whose effect is under way, only its records."""
+    if not any(action in awaited for action in group):
+        return group
+    return tuple(action for action in group if isinstance(action, RECORDS))
+
+
+def _was_refused(action: Action, sent: _Sent | None) -> bool:
+    return sent is not None and action in sent.refused
+
+
+def _told(findings: tuple[Finding, ...], failed: tuple[Failure, ...]) -> tuple[Finding, ...]:
+    """Return what is said after some actions were refused: of those it is not said that they are being done."""
+    refused = tuple(_refused(failure.error) for failure in failed)
+    is_repair = any(isinstance(failure.action, REPAIRS) for failure in failed)
+    return (*refused, *(not_repaired(findings) if is_repair else findings))
+
+
+def _refused(error: ManagedVMError) -> Finding:
     match error:
         case NoPermissionError():
             reason = Reason.NO_PERMISSION

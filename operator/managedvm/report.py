@@ -1,13 +1,14 @@
 """The one pen: it alone turns findings into conditions and Events. Pure; what has not changed is not written."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal, TypeVar
 
 from managedvm.api.base import Condition, Status
 from managedvm.api.workentry import WorkEntryStatus
 from managedvm.planning.actions import AdvanceRequest, EndOutage
+from managedvm.planning.availability import BEING_REPAIRED
 from managedvm.planning.findings import Aspect, Effect, Finding, Reason, Truth
 from managedvm.planning.work import Judgement
 
@@ -115,6 +116,22 @@ def repairs(before: Status, findings: Iterable[Finding]) -> tuple[Notice, ...]:
     )
 
 
+_NOT_REPAIRED = {
+    Aspect.HIGH_AVAILABILITY_CONFIGURED: Reason.HA_DRIFT,
+    Aspect.CLUSTERS_CONFIGURED: Reason.CLUSTER_DRIFT,
+}
+
+
+def not_repaired(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Return findings where what was said to be repaired is said to have drifted: its repair was refused."""
+    return tuple(
+        replace(f, reason=_NOT_REPAIRED[f.aspect], message=f.message.removesuffix(BEING_REPAIRED))
+        if f.reason is Reason.HA_REPAIRING
+        else f
+        for f in findings
+    )
+
+
 _EFFECTS = {reason.word: reason.effect for reason in Reason}
 
 
@@ -132,9 +149,9 @@ def _text(kind: str, truth: Truth, finding: Finding) -> _Text:
 
 def _summary(findings: tuple[Finding, ...]) -> tuple[_Text, ...]:
     """Return Ready, and with it Stalled or Reconciling while they are true (kstatus)."""
-    if _is_suspended(findings):
-        return (_Text(READY, Truth.UNKNOWN, Reason.SUSPENDED.word, Reason.SUSPENDED.meaning),)
     worst = max(findings, key=lambda f: f.effect.value, default=None)
+    if _is_suspended(findings) and worst is not None and worst.effect is not Effect.STALLED:
+        return (_Text(READY, Truth.UNKNOWN, Reason.SUSPENDED.word, Reason.SUSPENDED.meaning),)
     if worst is None or worst.effect is Effect.NONE:
         return (_Text(READY, Truth.TRUE, Reason.AS_PROMISED.word, Reason.AS_PROMISED.meaning),)
     if worst.effect is Effect.STALLED:

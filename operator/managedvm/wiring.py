@@ -3,6 +3,7 @@
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 
 from managedvm.api.changerequest import FINAL_STATES
+from managedvm.api.policies import REQUIRED_POLICIES, binding_of
 from managedvm.engine.objects import Change, Object, ObjectKey, What
 from managedvm.engine.queue import Lane
 from managedvm.engine.store import Index, Store
@@ -22,17 +23,15 @@ Wanted = Iterator[tuple[ObjectKey, Lane]]
 
 _LANES = {What.CREATED: Lane.PERSON, What.SPEC: Lane.PERSON}
 
-_OF_ALL = frozenset(
-    {"ServiceLevel", "ValidatingAdmissionPolicyBinding", "MutatingAdmissionPolicyBinding", "PriceList"}
-)
+_ADMISSION = frozenset(each for kind in REQUIRED_POLICIES for each in (kind, binding_of(kind)))
+
+_OF_ALL = frozenset({"ServiceLevel", "PriceList"}) | _ADMISSION
 """Kinds that any ManagedVM may depend on."""
 
 _ALL = ""
 """Under this the index of open requests has all of them."""
 
-_OF_ALL_WORK = frozenset(
-    {"PriceList", "Customer", "ValidatingAdmissionPolicyBinding", "MutatingAdmissionPolicyBinding"}
-)
+_OF_ALL_WORK = frozenset({"PriceList", "Customer"}) | _ADMISSION
 """Kinds that any WorkEntry may wait for."""
 
 
@@ -153,7 +152,8 @@ def _around_namespace(key: ObjectKey, lane: Lane, store: Store) -> Wanted:
 
 def _around_managed_vm(key: ObjectKey, what: What, lane: Lane, store: Store) -> Wanted:
     yield key, lane
-    if what is What.GONE:
+    vm = store.get(*key)
+    if vm is None or vm["metadata"].get("deletionTimestamp"):
         for body in store.by_index("VMClaim", "owner", (key.namespace, key.name)):
             yield _key(body), Lane.DRIFT
         for body in store.by_index("Outage", "lasting", (key.namespace, key.name)):

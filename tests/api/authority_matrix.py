@@ -40,7 +40,7 @@ _KINDS = {
         write status          yes     -       -       -       -       -       -       -       yes     yes
         set labels            -       yes     -       -       yes     -       -       -       yes     yes
         set annotations       -       yes     -       -       yes     -       -       -       yes     yes
-        set finalizers        -       yes     -       -       yes     -       -       -       yes     yes
+        set finalizers        -       refused -       -       yes     -       -       -       yes     yes
         set ownerReferences   -       refused -       -       yes     -       -       -       yes     yes
         apply with force      -       yes     -       -       yes     -       -       -       yes     yes
         delete protected      -       -       -       -       refused -       -       -       refused refused
@@ -263,8 +263,9 @@ The identities are the roles of `manifests/base/rbac`, and two more:
   `resources: ["*"]` includes `managedvms/order` and `managedvms/status`: do not grant it to a customer.
 - **cluster-admin** holds every verb there is, ours too. It can attest, prune, close months, and delete a CRD with all objects in it; it
   cannot edit a record or its status. It can also do what no policy sees: delete the policies or their bindings, change a
-  CRD, impersonate the operator, write into etcd. The operator notices a missing binding and then does nothing; everything
-  else of this kind is a matter of whom you make cluster-admin, and of the API server's audit log.
+  CRD, impersonate the operator, write into etcd. The operator notices a policy that is missing or not bound as it ships, and
+  then does nothing (what the rules of a policy say is not compared); everything else of this kind is a matter of whom you
+  make cluster-admin, and of the API server's audit log.
 
 A ledger Namespace that a cluster-admin deletes stays `Terminating` while it holds records: the controller that clears
 Namespaces may not prune either. `delete the CRD` is tried as a dry run where it is allowed.

@@ -5,11 +5,11 @@ from typing import Any
 
 import yaml
 
+from managedvm.api.policies import MUTATING
+
 Object = dict[str, Any]
 
 FOLDER = Path(__file__).parents[2] / "manifests" / "base" / "policies"
-VALIDATING = "ValidatingAdmissionPolicy"
-MUTATING = "MutatingAdmissionPolicy"
 
 
 def files() -> list[Path]:
@@ -19,10 +19,14 @@ def files() -> list[Path]:
     ]
 
 
+def shipped() -> list[Object]:
+    """Return all policies and bindings."""
+    return [document for path in files() for document in yaml.safe_load_all(path.read_text())]
+
+
 def policies(kind: str) -> list[Object]:
     """Return all objects of one kind, policy or binding."""
-    documents = [document for path in files() for document in yaml.safe_load_all(path.read_text())]
-    return [document for document in documents if document["kind"] == kind]
+    return [document for document in shipped() if document["kind"] == kind]
 
 
 def mutating_bindings() -> list[str]:

@@ -122,6 +122,38 @@ def test_nobody_is_named_on_creation_without_attest(tenant, name):
     assert_done(tenant.provider.create(body))
 
 
+def test_a_slip_says_only_what_was_written_into_it(tenant, vm):
+    """Two tools apply slips one after the other: the ticket of the first is none of the second's."""
+
+    def applied(manager, memory, **fields):
+        body = {key: vm[key] for key in ("apiVersion", "kind")}
+        body["metadata"] = {"name": vm["metadata"]["name"], "namespace": tenant.namespace}
+        body["spec"] = {"resources": {"memory": memory}, "change": fields}
+        answer = tenant.provider.apply(body, manager=manager, force=True)
+        assert_done(answer)
+        return answer.body["spec"]["change"]
+
+    user = tenant.user("provider")
+    first = {"id": "first", "requestedBy": user, "ticket": "4711"}
+    assert applied("git", "8Gi", **first) == first
+    second = {"id": "second", "requestedBy": user}
+    assert applied("portal", "16Gi", **second) == second
+
+
+def test_the_windows_of_a_vm_are_agreed_on_as_a_whole(tenant, name):
+    hours = {"days": ["Sat"], "start": "05:00", "end": "07:00"}
+    agreed = {"timeZone": "UTC", "windows": [hours], "agreedBy": "Anna", "agreedAt": "2026-01-01T00:00:00Z"}
+    body = managed_vm(tenant.namespace, name)
+    assert_done(tenant.provider.create(body))
+    body["spec"] = {"maintenance": {"agreed": agreed}}
+    assert_done(tenant.provider.apply(body, manager="git", force=True))
+    lacking = {**agreed}
+    del lacking["agreedBy"]
+    body["spec"] = {"maintenance": {"agreed": lacking}}
+    answer = tenant.provider.apply(body, manager="portal", force=True)
+    assert_refused(answer, "spec.maintenance.agreed.agreedBy", "Required value")
+
+
 def test_operation_needs_no_slip(tenant, changed):
     operation = {"suspend": True, "mode": "Enforce", "restartPolicy": "InWindow", "deletionProtection": False}
     assert_done(tenant.customer.patch(changed, {"spec": operation}))
@@ -131,7 +163,29 @@ def test_the_first_configuration_needs_no_slip(tenant, name):
     assert_done(tenant.provider.create(managed_vm(tenant.namespace, name, resources={"cpus": 8})))
 
 
-@pytest.mark.parametrize("memory", ["4097Mi", "3Mi", "99999999999999Ti"])
+@pytest.mark.parametrize("memory", ["25Ti", "24577Gi", "8388604Ti", "99999999999999Ti"])
+def test_more_memory_than_a_vm_can_have_is_refused(tenant, name, memory):
+    answer = tenant.provider.create(managed_vm(tenant.namespace, name, resources={"memory": memory}))
+    assert_refused(answer, "spec.resources.memory", "at most 24Ti", "clause 6.3", "write for example 8Gi")
+
+
+@pytest.mark.parametrize("size", ["63Ti", "63489Gi", "400Ti", "8388608Ti", "99999999999999Ti"])
+def test_a_larger_disk_than_there_is_is_refused(tenant, vm, size):
+    disks = [{"name": "data", "deviceNode": "SCSI(0:1)", "size": size}]
+    ordered = {"resources": {"disks": disks}, "change": slip(tenant.user("customer"), "one")}
+    answer = tenant.customer.patch(vm, {"spec": ordered})
+    assert_refused(
+        answer, "spec.resources.disks[0].size", "at most 62Ti", "clause 6.3", "write for example 40Gi"
+    )
+
+
+def test_the_largest_vm_there_is_can_be_ordered(tenant, name):
+    disks = [{"name": "data", "deviceNode": "SCSI(0:1)", "size": "62Ti"}]
+    body = managed_vm(tenant.namespace, name, resources={"memory": "24Ti", "disks": disks})
+    assert_done(tenant.provider.create(body))
+
+
+@pytest.mark.parametrize("memory", ["4097Mi", "3Mi"])
 def test_memory_that_vsphere_does_not_take_is_refused(tenant, name, memory):
     answer = tenant.provider.create(managed_vm(tenant.namespace, name, resources={"memory": memory}))
     assert_refused(answer, "spec.resources.memory", "multiple of 4Mi", "clause 6.3")

@@ -83,6 +83,42 @@ def test_owners_of_a_vm_stay_changeable_for_who_may_delete_it(tenant, vm):
     assert_done(tenant.customer.patch(vm, {"metadata": {"labels": {"team": "a"}}}))
 
 
+HOLD = {"metadata": {"finalizers": ["example.com/hold"]}}
+
+
+def test_a_customer_cannot_keep_a_vm_when_its_contract_ends(tenant, vm):
+    refused = ("metadata.finalizers", "clause 1", "verb delete on managedvms")
+    assert_refused(tenant.customer.patch(vm, HOLD), *refused)
+    assert_done(tenant.provider.patch(vm, HOLD))
+    more = {"metadata": {"finalizers": ["example.com/hold", "example.com/more"]}}
+    assert_refused(tenant.customer.patch(vm, more), *refused)
+    assert_done(tenant.customer.patch(vm, {"metadata": {"labels": {"team": "a"}}}))
+    assert_done(tenant.customer.patch(vm, {"spec": {"deletionProtection": False}}))
+    assert_done(tenant.customer.patch(vm, {"metadata": {"finalizers": []}}))
+
+
+def test_a_vm_is_not_made_with_a_finalizer_by_who_may_not_delete_it(tenant, name):
+    user = f"maker-of-{name}"
+    here = {"name": user, "namespace": tenant.namespace}
+    rules = [
+        {"apiGroups": ["managedvm.dev"], "resources": ["managedvms"], "verbs": ["create"]},
+        {"apiGroups": ["managedvm.dev"], "resources": ["managedvms/order"], "verbs": ["update"]},
+    ]
+    group = "rbac.authorization.k8s.io"
+    role = {"apiVersion": f"{group}/v1", "kind": "Role", "metadata": here, "rules": rules}
+    reference = {"apiGroup": group, "kind": "Role", "name": user}
+    subject = {"apiGroup": group, "kind": "User", "name": user}
+    bound = {**role, "kind": "RoleBinding", "roleRef": reference, "subjects": [subject]}
+    del bound["rules"]
+    for body in (role, bound):
+        assert_done(tenant.admin.create(body))
+    body = managed_vm(tenant.namespace, name)
+    held = {**body, "metadata": {**body["metadata"], **HOLD["metadata"]}}
+    maker = tenant.admin.impersonate(user)
+    wait_until(lambda: maker.create(body, dryRun="All").ok, "the role to be known", seconds=20)
+    assert_refused(maker.create(held, dryRun="All"), "metadata.finalizers", "clause 1")
+
+
 def test_a_claim_is_made_and_released_by_the_operator_alone(tenant, name):
     body = claim(name, tenant.namespace)
     for role in ("customer", "requester", "technician", "provider", "archiver", "auditor"):

@@ -167,6 +167,13 @@ LISTS = {
 }
 
 
+WAYS_OUT = {
+    "spec.orders": ("at most 16", "clause 1", "create it again with the orders that are in force"),
+    "spec.requesters": ("at most 64", "clause 4", "create it again with the entries that are in force"),
+}
+"""What a refusal says of a list from which nothing is ever removed."""
+
+
 @pytest.mark.parametrize("field", LISTS)
 def test_a_list_has_a_limit(tenant, field):
     limit, make = LISTS[field]
@@ -176,7 +183,8 @@ def test_a_list_has_a_limit(tenant, field):
             body["metadata"]["namespace"] = tenant.namespace
     if full["kind"] == "ManagedVM":
         full["spec"]["customerRef"] = over["spec"]["customerRef"] = {"name": tenant.namespace}
-    assert_refused(tenant.provider.create(over, dryRun="All"), field, f"must have at most {limit} items")
+    words = WAYS_OUT.get(field, (f"must have at most {limit} items",))
+    assert_refused(tenant.provider.create(over, dryRun="All"), field, *words)
     assert_done(tenant.provider.create(full, dryRun="All"))
 
 
@@ -187,6 +195,36 @@ def test_a_list_has_a_limit(tenant, field):
 def test_a_text_has_a_limit_and_a_form(tenant, name, field, value):
     answer = tenant.provider.create(managed_vm(tenant.namespace, name, orders=[order() | {field: value}]))
     assert_refused(answer, f"spec.orders[0].{field}")
+
+
+@pytest.mark.parametrize(
+    ("begin", "end"),
+    [
+        ("2026-12-01T00:00:00.0000001Z", "2026-12-01T00:00:00.0000002Z"),
+        ("2026-12-01T00:00:00Z", "2026-12-01T00:00:00.999999999Z"),
+        ("2026-12-01T00:00:00Z", "2026-12-01T00:00:00Z"),
+        ("2026-12-02T00:00:00Z", "2026-12-01T00:00:00Z"),
+    ],
+)
+def test_a_freeze_lasts_a_second_at_least(tenant, name, begin, end):
+    freeze = {"from": begin, "until": end, "reason": "sale"}
+    body = managed_vm(tenant.namespace, name, maintenance={"freezes": [freeze]})
+    answer = tenant.provider.create(body, dryRun="All")
+    assert_refused(answer, "spec.maintenance.freezes[0]", "until", "clause 5.1", "write whole seconds")
+    freeze["until"] = "2026-12-02T00:00:01Z"
+    body = managed_vm(tenant.namespace, name, maintenance={"freezes": [freeze]})
+    assert_done(tenant.provider.create(body, dryRun="All"))
+
+
+@pytest.mark.parametrize("port", ["0", "65536", "99999"])
+def test_a_port_that_no_server_has_is_refused(tenant, name, port):
+    answer = tenant.provider.create(vcenter(name, server=f"vcenter.example:{port}"), dryRun="All")
+    assert_refused(answer, "spec.server", "a port is 1 to 65535", "clause 1", "vcenter.example:443")
+
+
+@pytest.mark.parametrize("server", ["vcenter.example", "vcenter.example:1", "10.0.0.1:65535"])
+def test_a_port_that_a_server_may_have_is_accepted(tenant, name, server):
+    assert_done(tenant.provider.create(vcenter(name, server=server), dryRun="All"))
 
 
 INSTANTS = [
@@ -236,7 +274,7 @@ AMOUNTS = [
     "1,00",
     "\u0661.00",
 ]
-SIZES = ["4Gi", "0Gi", "1.5Gi", "4G", "4gi", "04Gi", "99999999999999Ti", "\u0664Gi"]
+SIZES = ["24Ti", "24577Gi", "4Gi", "0Gi", "1.5Gi", "4G", "4gi", "04Gi", "99999999999999Ti", "\u0664Gi"]
 PATHS = ["/a", "/a/b", "a/b", "/a/", "//a", "/", "/a/b/\n", "/Berlin/vm/\u00dcber uns/web 01"]
 
 
@@ -253,6 +291,8 @@ def _probes(namespace):
         yield amount, body
     for size in SIZES:
         yield size, managed_vm(namespace, "probe", resources={"memory": size})
+        disk = {"name": "data", "deviceNode": "SCSI(0:1)", "size": size}
+        yield size, managed_vm(namespace, "probe", resources={"disks": [disk]})
     for path in PATHS:
         identity = {"vCenterRef": {"name": "nowhere"}, "inventoryPath": path}
         yield path, managed_vm(namespace, "probe", vm=identity)
@@ -294,8 +334,8 @@ def test_a_singleton_has_one_name(tenant):
     ("field", "wrong"),
     [
         ("heartbeatFailureInterval", ("0s", "9s", "11m")),
-        ("ioQuietInterval", ("0s", "29s", "61m")),
         ("minimumUptime", ("0s", "29s", "61m")),
+        ("streakEndsAfter", ("0s", "9m59s", "169h")),
     ],
 )
 def test_an_interval_of_high_availability_that_would_break_its_promise_is_refused(tenant, name, field, wrong):
@@ -306,8 +346,36 @@ def test_an_interval_of_high_availability_that_would_break_its_promise_is_refuse
         assert_refused(answer, f"spec.highAvailability.{field}", "clause 5.2", "write for example")
 
 
-@pytest.mark.parametrize(("heartbeat", "quiet"), [("10s", "30s"), ("30s", "120s"), ("10m", "1h")])
-def test_an_interval_of_high_availability_within_its_bounds_is_accepted(tenant, name, heartbeat, quiet):
+@pytest.mark.parametrize(("heartbeat", "streak"), [("10s", "10m"), ("30s", "1h"), ("10m", "168h")])
+def test_an_interval_of_high_availability_within_its_bounds_is_accepted(tenant, name, heartbeat, streak):
     body = service_level(name)
-    body["spec"]["highAvailability"] |= {"heartbeatFailureInterval": heartbeat, "ioQuietInterval": quiet}
+    body["spec"]["highAvailability"] |= {"heartbeatFailureInterval": heartbeat, "streakEndsAfter": streak}
     assert_done(tenant.provider.create(body, dryRun="All"))
+
+
+@pytest.mark.parametrize("quiet", ["0s", "30s", "119s", "121s", "1h"])
+def test_the_time_without_activity_is_the_contracts(tenant, name, quiet):
+    body = service_level(name)
+    body["spec"]["highAvailability"]["ioQuietInterval"] = quiet
+    answer = tenant.provider.create(body, dryRun="All")
+    assert_refused(answer, "spec.highAvailability.ioQuietInterval", "clause 5.2", "write 120s")
+    body["spec"]["highAvailability"]["ioQuietInterval"] = "2m"
+    assert_done(tenant.provider.create(body, dryRun="All"))
+
+
+def test_more_restarts_in_a_row_than_the_contract_allows_are_refused(tenant, name):
+    body = service_level(name)
+    for number in (4, 10):
+        body["spec"]["highAvailability"]["maximumRestarts"] = number
+        answer = tenant.provider.create(body, dryRun="All")
+        assert_refused(answer, "spec.highAvailability.maximumRestarts", "clause 5.2", "write 3 or less")
+    body["spec"]["highAvailability"]["maximumRestarts"] = 1
+    assert_done(tenant.provider.create(body, dryRun="All"))
+
+
+@pytest.mark.parametrize("field", ["reactionTime", "recoveryTime"])
+def test_a_time_that_nobody_can_keep_is_not_promised(tenant, name, field):
+    body = service_level(name)
+    body["spec"][field] = "0s"
+    answer = tenant.provider.create(body, dryRun="All")
+    assert_refused(answer, f"spec.{field}", "clause 4.1", "write for example")

@@ -148,8 +148,7 @@ def test_the_largest_objects_do_not_exhaust_a_rule(tenant, name):
         for n in range(10, 26)
     ]
     disks = [
-        {"name": f"{'d' * 30}{n:02d}", "deviceNode": f"SATA({n // 8}:{n})", "size": "1048576Mi"}
-        for n in range(16)
+        {"name": f"{'d' * 30}{n:02d}", "deviceNode": f"SATA({n // 8}:{n})", "size": "62Ti"} for n in range(16)
     ]
     body = managed_vm(tenant.namespace, name, orders=orders, resources={"disks": disks})
     body["metadata"]["annotations"] = {"note": "x" * 200_000}

@@ -4,7 +4,8 @@ import pytest
 
 from lab import wait_until
 from managedvm.api.kinds import KINDS
-from tests.api.policies import VALIDATING, mutating_bindings, policies
+from managedvm.api.policies import VALIDATING
+from tests.api.policies import mutating_bindings, policies
 from tests.api.server import assert_done
 
 pytestmark = pytest.mark.lab

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from managedvm.api.policies import OPERATOR_NAMESPACE
-from tests.api.policies import FOLDER, MUTATING, VALIDATING, files, mutating_bindings, policies
+from managedvm.api.policies import MUTATING, OPERATOR_NAMESPACE, VALIDATING
+from tests.api.policies import FOLDER, files, mutating_bindings, policies
 
 EVERY = [*policies(VALIDATING), *policies(MUTATING)]
 CHECKS = [

@@ -158,6 +158,19 @@ def test_work_begins_anew_in_a_later_window(tenant, in_work):
     assert_done(answer)
 
 
+NOTE = {"at": "2026-01-05T10:40:00Z", "cause": "Refused", "message": "vCenter has refused it"}
+
+
+def test_why_a_vm_was_started_without_its_change_comes_and_goes_while_the_request_is_open(tenant, in_work):
+    for note in (NOTE, None):
+        assert_done(tenant.operator.patch(in_work, {"status": {"interruption": note}}, "/status"))
+
+
+def test_an_ended_request_gets_no_other_story(tenant, done):
+    answer = tenant.operator.patch(done, {"status": {"interruption": NOTE}}, "/status")
+    assert_refused(answer, "status.interruption", "after the end", "clause 4")
+
+
 @pytest.mark.parametrize("value", [None, "2026-01-05T10:29:59Z"], ids=["removed", "earlier"])
 def test_the_begin_of_work_never_moves_back(tenant, in_work, value):
     answer = tenant.operator.patch(in_work, {"status": {"startedAt": value}}, "/status")

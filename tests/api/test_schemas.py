@@ -15,7 +15,12 @@ KEYWORDS = {
     *("type", "description", "default", "enum", "format", "pattern", "required"),
     *("minLength", "maxLength", "minimum", "maximum", "minItems", "maxItems", "maxProperties"),
     *("properties", "items", "additionalProperties"),
-    *("x-kubernetes-list-type", "x-kubernetes-list-map-keys", "x-kubernetes-validations"),
+    *(
+        "x-kubernetes-list-type",
+        "x-kubernetes-list-map-keys",
+        "x-kubernetes-map-type",
+        "x-kubernetes-validations",
+    ),
 }
 TAKEN = {
     "Kubernetes": "cm cj crd crs cs csr deploy ds ep ev hpa ing limits netpol no ns pc pdb po pv pvc quota rc rs sa sc sts svc",

@@ -84,6 +84,30 @@ def test_a_namespaced_object_reads_back_as_it_was_written(model, body):
     assert model.of(once.to_json()) == once
 
 
+@pytest.mark.parametrize(
+    "until", ["2026-12-01T00:00:00.0000002Z", "2026-12-01T00:00:00.9Z", "2026-11-30T00:00:00Z"]
+)
+def test_a_freeze_without_a_length_is_no_spec(until):
+    freeze = {"from": "2026-12-01T00:00:00.0000001Z", "until": until, "reason": "sale"}
+    with pytest.raises(ValidationError, match="by a second at least"):
+        ManagedVM.of(managed_vm("kunde-a", "web-01", maintenance={"freezes": [freeze]}))
+
+
+@pytest.mark.parametrize(
+    ("resources", "words"),
+    [
+        ({"memory": "25Ti"}, "25Ti is more than 24Ti"),
+        (
+            {"disks": [{"name": "a", "deviceNode": "SCSI(0:0)", "size": "8388608Ti"}]},
+            "8388608Ti is more than 62Ti",
+        ),
+    ],
+)
+def test_a_size_that_no_vm_can_have_is_no_spec(resources, words):
+    with pytest.raises(ValidationError, match=words):
+        ManagedVM.of(managed_vm("kunde-a", "web-01", resources=resources))
+
+
 def test_a_field_of_a_newer_version_is_passed_over():
     body = managed_vm("kunde-a", "web-01", somethingNew={"a": 1})
     assert ManagedVM.of(body) == ManagedVM.of(managed_vm("kunde-a", "web-01"))

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from managedvm.planning.jobs import Finished
 from managedvm.world.guests import job
 from tests.examples import examples
+from tests.guests import scripts
 
 MINUTE = timedelta(minutes=1)
 WORDS = st.lists(
@@ -86,20 +87,8 @@ class Machine:
 
     def __init__(self, directory):
         self.state, self.volatile = directory / "state", directory / "volatile"
-        self.replaced = {
-            "/var/lib/managedvm": str(self.state),
-            "/run/managedvm": str(self.volatile),
-            "/run/systemd/system": str(directory / "no-systemd"),
-            "-ge 50 ]": "-ge 2 ]",  # the patience with an output that somebody keeps open
-        }
-        self.run = self.script("run.sh")
-        self.start_script = self.script("start.sh")
-
-    def script(self, name):
-        text = job._script(name)
-        for there, here in self.replaced.items():
-            text = text.replace(there, here)
-        return text
+        self.run = scripts.on_this_machine("run.sh", directory)
+        self.start_script = scripts.on_this_machine("start.sh", directory)
 
     def start(self, job_id, *command, seconds=20):
         words = [b64encode(word.encode()).decode() for word in command]

@@ -5,7 +5,6 @@ import itertools
 from base64 import b64encode
 from datetime import timedelta
 
-from managedvm.api.policies import REQUIRED_BINDINGS
 from managedvm.clock import utc_now
 from managedvm.engine.objects import ObjectKey
 from managedvm.engine.store import Store
@@ -17,7 +16,8 @@ from managedvm.world.helpdesk.link import Link
 from managedvm.world.observe import Observer
 from managedvm.world.unchanged import Unchanged
 from tests.api import bodies
-from tests.world_fast.fakes import FakeKube
+from tests.api.policies import shipped
+from tests.world_fast.fakes import FakeKube, nobody_is_met
 
 HELPDESK = ObjectKey("Helpdesk", "", "helpdesk")
 ANNA = "a.beispiel@kunde-a.example"
@@ -54,8 +54,7 @@ class Stand:
         secret = {name: b64encode(value.encode()).decode() for name, value in data.items()}
         where = {"namespace": "managedvm-system", "name": "helpdesk"}
         self.objects = [{"apiVersion": "v1", "kind": "Secret", "metadata": where, "data": secret}]
-        for kind, names in REQUIRED_BINDINGS.items():
-            self.objects += [{"kind": kind, "apiVersion": "v1", "metadata": {"name": name}} for name in names]
+        self.objects += shipped()
         body = bodies.helpdesk(url=served.url, credentialsSecretRef={"name": "helpdesk"}, **spec)
         body["metadata"] |= {"creationTimestamp": f"{self.clock() - timedelta(minutes=1):%Y-%m-%dT%H:%M:%SZ}"}
         package = bodies.order(servicePackage="Advanced")
@@ -87,7 +86,7 @@ class Stand:
         )
         self.reconciler = Reconciler(
             store=self.store,
-            observer=Observer(self.store, lambda _: None),
+            observer=Observer(self.store, lambda _: None, nobody_is_met),
             unchanged=Unchanged(self.store, lambda _: None),
             kube=self.kube,
             vsphere_of=lambda _: None,

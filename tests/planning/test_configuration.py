@@ -105,7 +105,10 @@ def test_one_slip_for_several_aspects_is_a_request_for_each_and_one_reconfigurat
     assert kinds(decided) == [RecordRequest] * 3 + [ConfirmUnchanged, Reconfigure]
     change = decided.actions[-1]
     assert (change.cpus, change.memory_mib, change.disks) == (4, 8192, {2000: 50 * GIB})
-    assert set(change.notes.values()) == {request_name("c-1", a) for a in ("CPUs", "Memory", "Disk/system")}
+    names = {request_name("c-1", a) for a in ("CPUs", "Memory", "Disk/system")}
+    marks = {value for key, value in change.notes.items() if key.startswith("managedvm.change.")}
+    assert marks == names
+    assert len(change.notes) == 6, "each tells whose record has the time as well"
 
 
 def test_a_request_that_is_recorded_is_not_recorded_again():

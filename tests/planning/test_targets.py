@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from managedvm.api.managedvm import Resources
+from managedvm.api.resources import Resources
 from managedvm.planning.findings import Reason
 from managedvm.planning.targets import (
     BASELINE_NOTE,

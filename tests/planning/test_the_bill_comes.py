@@ -11,8 +11,9 @@ from managedvm.planning.actions import EFFECTS, AdvanceRequest, PowerOn, RecordW
 from managedvm.planning.findings import Reason
 from managedvm.planning.managedvm import plan
 from managedvm.planning.observed import PowerState, TaskState
-from managedvm.planning.orphans import bill_orphan, start_orphan
+from managedvm.planning.orphans import bill_orphan, start_orphan, withdrawn
 from managedvm.planning.requestcase import ObservedRequest
+from managedvm.planning.retry import RETRY_AFTER
 from tests.factories import (
     NOW,
     agreed,
@@ -151,7 +152,49 @@ OFF = virtual_machine(power=PowerState.OFF)
 
 
 def test_a_vm_that_we_shut_down_is_started_though_its_managed_vm_is_gone():
-    assert start_orphan(in_work(), orphaned(orphan=OFF), NOW) == PowerOn("vm-1")
+    assert started(in_work(), orphan=OFF) == (PowerOn("vm-1"),)
+
+
+def started(request, **read):
+    """Return the effects in vCenter of what is done about a request that no ManagedVM decides about."""
+    part = start_orphan(request, orphaned(**read), NOW)
+    return tuple(action for action in part.actions if isinstance(action, EFFECTS)) if part else ()
+
+
+def test_why_it_starts_without_its_change_is_noted_before():
+    note, start = start_orphan(in_work(), orphaned(orphan=OFF, has_taken_effect=False), NOW).actions
+    assert isinstance(start, PowerOn)
+    assert note.after.interruption.cause == "Stopped"
+    assert note.after.state is RequestState.IN_WORK
+
+
+def test_a_start_that_is_refused_rests_and_is_told_in_the_request():
+    refused = replace(OFF, task=task(TaskState.ERROR, method="PowerOnVM_Task", end=NOW, fault="NoHost"))
+    part = start_orphan(in_work(), orphaned(orphan=refused), NOW + timedelta(seconds=3))
+    (note,) = part.actions
+    assert (note.finding.reason, note.after) == (Reason.LEFT_POWERED_OFF, in_work().status)
+    assert "NoHost" in note.finding.message
+    assert part.next_check == NOW + RETRY_AFTER
+
+
+def ended(request, *, now=NOW, **read):
+    return withdrawn(request, orphaned(has_taken_effect=False, **read), now)
+
+
+def test_a_request_without_a_managed_vm_stays_open_while_its_guest_may_shut_down():
+    waiting = ended(in_work(), orphan=virtual_machine())
+    assert waiting.after.state is RequestState.IN_WORK
+    assert "is waited for until 2026-11-23T13:00:00Z" in waiting.finding.message
+    over = ended(in_work(), orphan=virtual_machine(), now=NOW + timedelta(hours=1))
+    assert over.after.state is RequestState.WITHDRAWN
+    assert "See whether the VM runs" in over.finding.message
+
+
+def test_once_its_vm_runs_again_it_is_withdrawn_and_nobody_is_sent_to_look():
+    note = {"at": NOW - timedelta(seconds=11), "cause": "Stopped", "message": "its ManagedVM is gone"}
+    end = ended(in_work(interruption=note), orphan=virtual_machine())
+    assert end.after.state is RequestState.WITHDRAWN
+    assert "See whether" not in end.finding.message
 
 
 @pytest.mark.parametrize(
@@ -159,7 +202,6 @@ def test_a_vm_that_we_shut_down_is_started_though_its_managed_vm_is_gone():
     [
         (in_work(), {"orphan": virtual_machine()}),
         (in_work(), {"orphan": None}),
-        (in_work(), {"orphan": OFF, "exists": True}),
         (in_work(), {"orphan": replace(OFF, task=task(TaskState.RUNNING, end=None))}),
         (in_work(slot={"begin": NOW - timedelta(hours=2), "end": NOW}), {"orphan": OFF}),
         (in_work(startedAt=NOW - timedelta(hours=3)), {"orphan": OFF}),
@@ -169,7 +211,6 @@ def test_a_vm_that_we_shut_down_is_started_though_its_managed_vm_is_gone():
     ids=[
         "it runs",
         "another has claimed it",
-        "its ManagedVM decides",
         "vCenter is at work",
         "the slot is over",
         "it was asked in an earlier slot",
@@ -178,7 +219,7 @@ def test_a_vm_that_we_shut_down_is_started_though_its_managed_vm_is_gone():
     ],
 )
 def test_no_vm_is_started_when(request_, read):
-    assert start_orphan(request_, orphaned(**read), NOW) is None
+    assert started(request_, **read) == ()
 
 
 def test_nothing_is_claimed_in_a_vcenter_that_is_another_now():

@@ -34,11 +34,18 @@ LINK = Connection(VCENTER_UUID, "VMware vCenter Server 8.0.3")
 SICK = cluster(moref="domain-c2", name="c2", options={})
 
 
+def kept(facts, *levels) -> ManagedCluster:
+    """Return a cluster with VMs of these levels, all of which may be changed."""
+    return ManagedCluster(facts, frozenset(levels), frozenset(levels))
+
+
+def watched(facts, *levels) -> ManagedCluster:
+    """Return a cluster with VMs of these levels, none of which may be changed."""
+    return ManagedCluster(facts, frozenset(levels), frozenset())
+
+
 def observed(*clusters, **read) -> ObservedVCenter:
-    used = tuple(
-        c if isinstance(c, ManagedCluster) else ManagedCluster(c, frozenset(service_levels()))
-        for c in clusters
-    )
+    used = tuple(c if isinstance(c, ManagedCluster) else kept(c, *service_levels()) for c in clusters)
     fields = {"connection": LINK, "clusters": used, "levels": service_levels(), "missing_policies": ()}
     return ObservedVCenter(**{**fields, **read})
 
@@ -151,6 +158,29 @@ def test_else_its_drift_is_told_and_nothing_is_touched(spec):
     assert reasons(found)[Aspect.CLUSTERS_CONFIGURED] is Reason.CLUSTER_DRIFT
 
 
+def test_the_cluster_of_vms_that_may_not_be_changed_is_told_of_and_not_touched():
+    found = plan(ENFORCED, observed(watched(SICK, "standard")), NOW)
+    assert found.actions == ()
+    (told,) = [f for f in found.findings if f.aspect is Aspect.CLUSTERS_CONFIGURED]
+    assert told.reason is Reason.CLUSTER_DRIFT
+    assert "Cluster c2 has das.iostatsInterval not set instead of 120" in told.message
+    assert "spec.mode of a ManagedVM in that cluster, to Enforce" in told.message
+
+
+def test_beside_it_the_cluster_of_vms_that_may_be_changed_is_repaired():
+    other = replace(SICK, moref="domain-c3", name="c3")
+    found = plan(ENFORCED, observed(watched(SICK, "standard"), kept(other, "standard")), NOW)
+    assert [action.cluster for action in found.actions] == ["domain-c3"]
+    said = [f.reason for f in found.findings if f.aspect is Aspect.CLUSTERS_CONFIGURED]
+    assert said == [Reason.HA_REPAIRING, Reason.CLUSTER_DRIFT]
+
+
+def test_a_level_of_vms_that_may_not_be_changed_has_no_say_beside_one_that_may():
+    cluster = ManagedCluster(SICK, frozenset({"standard", "odd"}), frozenset({"odd"}))
+    (action,) = plan(ENFORCED, observed(cluster, levels=WITH_ODD), NOW).actions
+    assert action.options == {"das.iostatsInterval": "60"}
+
+
 def test_nothing_is_touched_while_an_admission_policy_is_missing():
     assert plan(ENFORCED, observed(SICK, missing_policies=("managedvm-records",)), NOW).actions == ()
 
@@ -166,7 +196,7 @@ WITH_ODD = {**service_levels(), "odd": odd_level()}
 
 
 def test_levels_in_one_cluster_that_want_different_values_are_for_a_person():
-    torn = ManagedCluster(SICK, frozenset({"standard", "odd"}))
+    torn = kept(SICK, "standard", "odd")
     found = plan(ENFORCED, observed(torn, levels=WITH_ODD), NOW)
     assert found.actions == ()
     assert reasons(found)[Aspect.CLUSTERS_CONFIGURED] is Reason.LEVELS_DISAGREE
@@ -176,7 +206,7 @@ def test_levels_in_one_cluster_that_want_different_values_are_for_a_person():
 
 
 def test_a_level_that_nobody_uses_has_no_say():
-    found = plan(ENFORCED, observed(ManagedCluster(SICK, frozenset({"standard"})), levels=WITH_ODD), NOW)
+    found = plan(ENFORCED, observed(kept(SICK, "standard"), levels=WITH_ODD), NOW)
     (action,) = found.actions
     assert action.options == {"das.iostatsInterval": "120"}
 
@@ -185,9 +215,9 @@ def test_each_cluster_is_set_as_its_own_levels_ask():
     other = replace(SICK, moref="domain-c3", name="c3")
     torn = replace(SICK, moref="domain-c4", name="c4")
     clusters = (
-        ManagedCluster(SICK, frozenset({"standard"})),
-        ManagedCluster(other, frozenset({"odd"})),
-        ManagedCluster(torn, frozenset({"odd", "premium"})),
+        kept(SICK, "standard"),
+        kept(other, "odd"),
+        kept(torn, "odd", "premium"),
     )
     found = plan(ENFORCED, observed(*clusters, levels=WITH_ODD), NOW)
     assert {a.cluster: a.options["das.iostatsInterval"] for a in found.actions} == {

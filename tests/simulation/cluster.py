@@ -10,6 +10,7 @@ from managedvm.api.customercontacts import Requester
 from managedvm.api.managedvm import ManagedVM, ManagedVMStatus
 from managedvm.api.outage import Outage
 from managedvm.api.servicelevel import ServiceLevelSpec
+from managedvm.api.vcenter import VCenterSpec
 from managedvm.api.vmclaim import VMClaim
 from managedvm.api.workentry import WorkEntry
 from managedvm.planning.actions import AdvanceRequest, ConfirmUnchanged, EndOutage
@@ -28,10 +29,11 @@ class Snapshot:
     vm: ManagedVM
     claims: dict[str, VMClaim]
     requests: dict[str, ChangeRequest]
-    customer: CustomerSpec
+    customer: CustomerSpec | None
     requesters: tuple[Requester, ...]
     prices: PriceBook | None
     levels: dict[str, ServiceLevelSpec]
+    vcenter: VCenterSpec
     outages: dict[str, Outage] = field(default_factory=dict)
 
 

@@ -19,16 +19,24 @@ from managedvm.planning.actions import (
     RecordOutage,
     RecordRequest,
     RecordWork,
+    ReserveSlot,
     ShutDownGuest,
 )
 from managedvm.planning.identity import Sight
 from managedvm.planning.managedvm import Observed, Plan, plan
-from managedvm.planning.observed import RECONFIGURE, TaskFacts, TaskState, Unknown
+from managedvm.planning.observed import (
+    NO_PERMISSION,
+    OUTRUN,
+    RECONFIGURE,
+    TaskFacts,
+    TaskState,
+    Unknown,
+)
 from managedvm.planning.outages import Planned
 from tests import laws
-from tests.factories import NOW, VCENTER_UUID, agreed, cluster, vcenter_spec
+from tests.factories import NOW, VCENTER_UUID, agreed, cluster
 from tests.simulation.cluster import Cluster, Snapshot, StaleError
-from tests.simulation.vsphere import Picture, RefusedError, VSphere
+from tests.simulation.vsphere import DeniedError, Picture, RefusedError, VSphere
 
 LEASE = timedelta(seconds=15)
 """How long a process may be held up and still act."""
@@ -62,7 +70,8 @@ class Replica:
     fault: Callable[[], Fault]
     seen: Snapshot
     is_away: bool = False
-    own_tasks: list[str] = field(default_factory=list)
+    own_tasks: list[str | TaskFacts] = field(default_factory=list)
+    """What was started, and what was refused at once, in order."""
     last: Plan | None = None
     _pass: Iterator[Action] | None = None
     _begun_at: datetime = NOW
@@ -104,7 +113,7 @@ class Replica:
         """Read everything for a pass; the vCenter's stream may be a moment late."""
         seen, picture = self.seen, self.vsphere.picture(is_late=is_late)
         own = self._own_task(picture)
-        facts = replace(picture.facts, task=own)
+        facts = replace(picture.facts, task=own, refused=self._refused(picture))
         claims = dict(seen.claims)
         mine = next((c for c in claims.values() if c.spec.owner.name == seen.vm.metadata.name), None)
         return Observed(
@@ -112,7 +121,7 @@ class Replica:
             customer=seen.customer,
             requesters=seen.requesters,
             prices=agreed(seen.prices),
-            vcenter=vcenter_spec(),
+            vcenter=seen.vcenter,
             sight=Unknown("no route to host") if self.is_away else Sight(VCENTER_UUID, facts, facts),
             claims=claims,
             own_claim=mine,
@@ -130,12 +139,26 @@ class Replica:
         )
 
     def _own_task(self, picture: Picture) -> TaskFacts | None:
-        if not self.own_tasks:
+        started = [task for task in self.own_tasks if isinstance(task, str)]
+        if not started:
             return None
-        latest = self.own_tasks[-1]
+        latest = started[-1]
         now = self.vsphere.now
         unseen = TaskFacts(latest, RECONFIGURE, TaskState.QUEUED, now, now)
         return picture.tasks.get(latest, unseen)
+
+    def _refused(self, picture: Picture) -> dict[str, TaskFacts]:
+        """Return what was refused and not done since, as our own memory has it."""
+        refused: dict[str, TaskFacts] = {}
+        for known in self.own_tasks:
+            task = picture.tasks.get(known) if isinstance(known, str) else known
+            if task is None or task.is_running or task.fault == OUTRUN:
+                continue
+            before = refused.pop(task.method, None)
+            if task.state is TaskState.ERROR:
+                many = before.refusals if before is not None else 0
+                refused[task.method] = replace(task, refusals=many + 1)
+        return refused
 
     def _task(self, own: TaskFacts | None) -> TaskFacts | Unknown | None:
         """Return the latest reconfiguration, read from the server where our own memory may lack one."""
@@ -158,13 +181,15 @@ class Replica:
         observed = self.observe(is_late=not self.vsphere.is_calm and self.dice.random() < 0.2)
         decided = self.last = plan(vm, observed, now)
         laws.check(vm, observed, now, decided)
-        try:
-            for action in decided.actions:
-                yield action
-                self._apply(action)
-        except (NoAnswerError, StaleError, RefusedError):
-            return  # looked at again in a later pass
-        if self.api.write_status(decided.status, vm):
+        is_whole = True
+        for group in decided.groups:
+            try:
+                for action in group:
+                    yield action
+                    self._apply(action)
+            except (NoAnswerError, StaleError, RefusedError, DeniedError):
+                is_whole = self._has_confirmed = False  # looked at again in a later pass
+        if is_whole and self.api.write_status(decided.status, vm):
             self.seen = replace(self.seen, vm=self.api.state.vm)
 
     def _apply(self, action: Action) -> None:
@@ -173,7 +198,13 @@ class Replica:
             raise DeathError
         if fault is Fault.NOT_SENT:
             raise NoAnswerError
-        started = self._call(action)
+        try:
+            started = self._call(action)
+        except DeniedError as denied:
+            now, method = self.vsphere.now, str(denied)
+            facts = TaskFacts("", method, TaskState.ERROR, now, now, fault=NO_PERMISSION)
+            self.own_tasks.append(facts)
+            raise
         self._has_confirmed = isinstance(action, ConfirmUnchanged)
         if fault is Fault.DIES_AFTER:
             raise DeathError
@@ -188,7 +219,7 @@ class Replica:
                 self.seen, claims=there.claims, requests=there.requests, outages=there.outages
             )
 
-    def _call(self, action: Action) -> str | None:
+    def _call(self, action: Action) -> str | None:  # noqa: C901 - one case per action
         is_vcenters = isinstance(action, Reconfigure | PowerOn | ShutDownGuest | OverrideHighAvailability)
         if is_vcenters and self.is_away:
             raise NoAnswerError
@@ -203,6 +234,9 @@ class Replica:
                 self.api.confirm(action)
             case Reconfigure() | PowerOn():
                 return self.vsphere.start(action)
+            case ReserveSlot():
+                if not self.vsphere.is_calm and self.dice.random() < 0.1:
+                    raise NoAnswerError
             case ShutDownGuest():
                 self.vsphere.shut_down_guest()
             case OverrideHighAvailability():

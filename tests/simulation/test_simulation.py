@@ -4,7 +4,8 @@ import os
 
 import pytest
 
-from tests.simulation.world import TwoLeaders, World
+from tests.simulation.two_leaders import TwoLeaders
+from tests.simulation.world import World
 
 WORLDS = int(os.environ.get("MANAGEDVM_WORLDS", "100"))
 GROUP = 20

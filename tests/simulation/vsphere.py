@@ -1,5 +1,6 @@
 """The vCenter of the simulation: one VM, tasks that take time and may fail, a guest that may or may not shut down."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from random import Random
@@ -7,7 +8,9 @@ from typing import Any
 
 from managedvm.planning.actions import OverrideHighAvailability, PowerOn, Reconfigure
 from managedvm.planning.observed import (
+    POWER_ON,
     RECONFIGURE,
+    SHUT_DOWN,
     Heartbeat,
     PowerEvent,
     PowerState,
@@ -18,11 +21,16 @@ from managedvm.planning.observed import (
 from tests import laws
 from tests.factories import task
 
-POWER_ON = "PowerOnVM_Task"
+OVERRIDE = "ReconfigureComputeResource_Task"
+DENIABLE = (RECONFIGURE, POWER_ON, SHUT_DOWN, OVERRIDE)
 
 
 class RefusedError(Exception):
-    """vCenter refuses the call at once; nothing happens."""
+    """vCenter is at something else, or the VM is not as it was seen; nothing happens."""
+
+
+class DeniedError(Exception):
+    """vCenter refuses the call at once, and will again; nothing happens."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +66,15 @@ class VSphere:
     off_by: str | None = None
     off: list[tuple[datetime, datetime | None]] = field(default_factory=list)
     _events: int = 0
+    when_down: Callable[[], object] = lambda: None
+    """Told when the VM has gone off because of us."""
+    denies: frozenset[str] = frozenset()
+    """Methods that our account may not call just now."""
+    never_cold: bool = False
+    """Whether vCenter refuses each change of a VM that is off, for ever."""
+    always_starts: bool = False
+    most_memory_mib: int | None = None
+    """With more memory the VM does not start, for ever."""
     _tasks: dict[str, TaskFacts] = field(default_factory=dict)
     _running: dict[str, tuple[datetime, Reconfigure | PowerOn]] = field(default_factory=dict)
     _shuts_down_at: datetime | None = None
@@ -73,12 +90,13 @@ class VSphere:
 
     def start(self, action: Reconfigure | PowerOn) -> str:
         """Start a task and return its reference."""
+        method = POWER_ON if isinstance(action, PowerOn) else RECONFIGURE
+        self._may(method)
         if self._running:
             raise RefusedError("TaskInProgress")
         if isinstance(action, PowerOn):
             assert self.off_by != "customer", "started a VM that the customer has switched off"
         moref = f"task-{len(self._tasks) + 1}"
-        method = POWER_ON if isinstance(action, PowerOn) else RECONFIGURE
         self._tasks[moref] = task(
             TaskState.RUNNING,
             end=None,
@@ -95,17 +113,29 @@ class VSphere:
 
     def override(self, action: OverrideHighAvailability) -> None:
         """Set the HA override at once."""
+        self._may(OVERRIDE)
         if action.exists != (self.facts.ha_override is not None):
             raise RefusedError("InvalidArgument")
         self.change(ha_override=action.settings)
 
     def shut_down_guest(self) -> None:
         """Ask the guest: it goes off after a while, or never."""
+        self._may(SHUT_DOWN)
         if self.facts.power is not PowerState.ON or not self.facts.tools_running:
             raise RefusedError("InvalidPowerState")
         after = 60 if self.is_calm else self.dice.choice((5, 60, 240, 400, None))
         if after is not None and self._shuts_down_at is None:
             self._shuts_down_at = self.now + timedelta(seconds=after)
+
+    def deny(self) -> None:
+        """Take privileges away from our account, and let somebody change what it can then not repair."""
+        self.denies = frozenset(method for method in DENIABLE if self.dice.random() < 0.4)
+        if OVERRIDE in self.denies:
+            self.change(ha_override=None)
+
+    def _may(self, method: str) -> None:
+        if method in self.denies:
+            raise DeniedError(method)
 
     def change(self, **facts: Any) -> None:
         """Change the VM by anybody's hand; a change of its configuration is a new version."""
@@ -129,7 +159,9 @@ class VSphere:
         return (*self.facts.power_events, PowerEvent(self._events, self.now, power))[-16:]
 
     def switch(self, power: PowerState, by: str) -> None:
-        """Switch the VM on or off by somebody's hand."""
+        """Switch the VM on or off by somebody's hand; one that does not start stays off."""
+        if power is PowerState.ON and not self._starts():
+            return
         self._shuts_down_at = None
         self.off_by = None if power is PowerState.ON else by
         heartbeat = Heartbeat.GREEN if power is PowerState.ON else Heartbeat.GRAY
@@ -148,6 +180,7 @@ class VSphere:
                 self._finish(moref)
             else:
                 self.switch(PowerState.OFF, "operator")
+                self.when_down()
         self.now = instant
 
     def _finish(self, moref: str) -> None:
@@ -165,10 +198,13 @@ class VSphere:
             self._reconfigure(action)
 
     def _fault(self, action: Reconfigure | PowerOn) -> str:
-        if not self.is_calm and self.dice.random() < 0.1:
+        is_sure = self.always_starts and isinstance(action, PowerOn)
+        if not self.is_calm and self.dice.random() < 0.1 and not is_sure:
             return "GenericVmConfigFault"
         if isinstance(action, PowerOn):
-            return "" if self.facts.power is PowerState.OFF else "InvalidPowerState"
+            return self._fault_of_start()
+        if self.never_cold and self.facts.power is PowerState.OFF and (action.cpus or action.memory_mib):
+            return "InvalidDeviceOperation"
         if action.change_version != self.facts.change_version:
             return "ConcurrentAccess"
         if self.facts.power is PowerState.ON:
@@ -178,10 +214,20 @@ class VSphere:
                 return "InvalidPowerState"
         return ""
 
+    def _fault_of_start(self) -> str:
+        if not self._starts():
+            return "InsufficientMemoryResourcesFault"
+        return "" if self.facts.power is PowerState.OFF else "InvalidPowerState"
+
+    def _starts(self) -> bool:
+        return self.most_memory_mib is None or self.facts.memory_mib <= self.most_memory_mib
+
     def _reconfigure(self, action: Reconfigure) -> None:
         for key, name in action.notes.items():
-            if key.startswith("managedvm.change."):
+            if key.startswith("managedvm.change.") and name:
                 self.effects.append(Effect(name, key, self.now))
+            elif key.startswith("managedvm.change."):
+                self.effects = [effect for effect in self.effects if effect.request != self.facts.notes[key]]
         disks = {
             node: replace(disk, capacity_bytes=action.disks.get(disk.device_key, disk.capacity_bytes))
             for node, disk in self.facts.disks.items()
@@ -190,7 +236,7 @@ class VSphere:
             cpus=action.cpus or self.facts.cpus,
             memory_mib=action.memory_mib or self.facts.memory_mib,
             disks=disks,
-            notes={**self.facts.notes, **action.notes},
+            notes={key: value for key, value in {**self.facts.notes, **action.notes}.items() if value},
         )
 
     def picture(self, *, is_late: bool = False) -> Picture:

@@ -10,7 +10,7 @@ from random import Random
 from typing import Any
 
 from managedvm.api.changerequest import FINAL_STATES, RequestState
-from managedvm.planning.actions import ShutDownGuest
+from managedvm.planning.actions import PowerOn, ShutDownGuest
 from managedvm.planning.availability import promised
 from managedvm.planning.findings import Reason
 from managedvm.planning.names import change_request_name
@@ -31,20 +31,17 @@ from tests.factories import (
     service_level,
     service_levels,
     slip,
+    vcenter_spec,
     virtual_machine,
 )
 from tests.simulation.cluster import Cluster, Snapshot
 from tests.simulation.replica import Fault, Replica
+from tests.simulation.sizes import ASPECTS, SIZES, resources
 from tests.simulation.vsphere import VSphere
 
 STRANGER = "somebody@else.example"
-SIZES: dict[str, tuple[Any, ...]] = {
-    "cpus": (2, 4, 8),
-    "memory": ("4Gi", "6Gi", "8Gi"),
-    "disk": (30, 40, 50, 60),
-}
-ASPECTS = {"cpus": "CPUs", "memory": "Memory", "disk": "Disk/system"}
 LONG = timedelta(days=1)
+MANY_LOOKS = 5  # after which a VM of ours is being started, or a finding says why it is not
 
 
 class World:
@@ -62,10 +59,14 @@ class World:
             memory_hot_add=dice.random() < 0.5,
             change_version="v1",
         )
-        self.vsphere = VSphere(facts, NOW, dice)
+        self.vsphere = VSphere(facts, NOW, dice, never_cold=dice.random() < 0.1)
+        if not facts.memory_hot_add and dice.random() < 0.5:
+            self.vsphere.most_memory_mib = 6144
         package = None if level != "professional" and dice.random() < 0.1 else "Basic"
-        vm = managed_vm(level=level, package=package, resources=_resources({}), restartPolicy="InWindow")
-        state = Snapshot(vm, {}, {}, customer(), (requester(),), price_book(), dict(service_levels()))
+        vm = managed_vm(level=level, package=package, resources=resources({}), restartPolicy="InWindow")
+        state = Snapshot(
+            vm, {}, {}, customer(), (requester(),), price_book(), dict(service_levels()), vcenter_spec()
+        )
         self.api = Cluster(state)
         self.level = level
         self.wanted: dict[str, Any] = {"cpus": 2, "memory": "4Gi", "disk": 40}
@@ -74,6 +75,7 @@ class World:
         self.is_calm = False
         self.slips = 0
         self.clear_pass_at: datetime | None = None
+        self.looks_while_off = 0
         self.replicas = [Replica(self.api, self.vsphere, dice, self._fault, state) for _ in range(2)]
 
     @property
@@ -90,22 +92,52 @@ class World:
             if self.dice.random() < 0.9:
                 self.active.seen = self.api.state
             self._go_on(self.dice.choice((0, 1, 2, 9, 9, 9)))
+        self._live_through_a_window()
         self._calm_down()
         self._settle()
         self.assert_all_is_well()
 
+    def _live_through_a_window(self) -> None:
+        """Let the operator do what was ordered, with something happening to it when it hurts most."""
+        self._restore()
+        if self.vsphere.off_by == "customer" or self.vsphere.facts.power is PowerState.SUSPENDED:
+            self.vsphere.switch(PowerState.ON, "customer")
+        self._order()
+        self.vsphere.when_down = self._trouble_while_down
+        for _ in range(30):
+            self.active.seen = self.api.state
+            self._go_on(9)
+            last, now = self.active.last, self.vsphere.now
+            due = last.next_check if last is not None and self.vsphere.is_at_rest else None
+            self.vsphere.advance_to(min(due or now + timedelta(seconds=30), now + LONG))
+
+    def _trouble_while_down(self) -> None:
+        if self.is_calm or self.dice.random() < 0.4:
+            return
+        self.dice.choice((self.vsphere.deny, self._take_permission_away, self._take_over))()
+
     def _go_on(self, actions: int) -> None:
         """Let the active replica carry out so many actions; what it leaves undone, it goes on with in the next step."""
         if self.active.go_on(actions):
+            self._assert_it_is_brought_back()
             self._note_clear_pass()
+
+    def _assert_it_is_brought_back(self) -> None:
+        """A VM that we have shut down is started within a few passes, or it is said that it is off and why."""
+        last, is_off = self.active.last, self.vsphere.off_by == "operator" and self.vsphere.is_at_rest
+        words = {finding.reason for finding in last.findings} if last is not None else set()
+        is_tried = last is not None and any(isinstance(action, PowerOn) for action in last.actions)
+        if not is_off or is_tried or words & {Reason.LEFT_POWERED_OFF, Reason.VCENTER_UNREACHABLE}:
+            self.looks_while_off = 0
+        elif not self.active.is_away:
+            self.looks_while_off += 1
+            assert self.looks_while_off < MANY_LOOKS, "off without a word"
 
     def _note_clear_pass(self) -> None:
         """Remember when the operator last saw the VM running, knew everything, and found nothing to do."""
         last, vm = self.active.last, self.api.state.vm
-        is_on = (
-            self.vsphere.facts.power is PowerState.ON
-            and self.vsphere.picture(is_late=True).facts.power is PowerState.ON
-        )
+        seen = (self.vsphere.facts.power, self.vsphere.picture(is_late=True).facts.power)
+        is_on = seen == (PowerState.ON, PowerState.ON)
         is_fresh = is_on and self.active.seen is self.api.state and not self.active.is_away
         if (
             last is not None
@@ -141,6 +173,8 @@ class World:
             (self._take_over, 3),
             (self._lose_sight, 2),
             (self._change_our_mind, 6),
+            (self._deny, 2),
+            (self._take_permission_away, 2),
         )
         self.dice.choices([event for event, _ in events], [weight for _, weight in events])[0]()
 
@@ -156,7 +190,7 @@ class World:
         changed = {ASPECTS[name] for name in SIZES if self.wanted[name] != before[name]}
         self.slips += 1
         who = STRANGER if self.dice.random() < 0.15 else REQUESTER
-        fields: dict[str, Any] = {"resources": _resources(self.wanted)}
+        fields: dict[str, Any] = {"resources": resources(self.wanted)}
         if self.dice.random() < 0.93:
             fields["change"] = slip(f"c-{self.slips}", who)
         self.api.edit_spec(**fields)
@@ -171,12 +205,14 @@ class World:
             self.by_hand |= changed  # without an order slip nothing is ordered
 
     def _unmet(self) -> set[str]:
-        resources = self.api.state.vm.spec.resources
-        return {t.aspect for t in targets(resources, self.vsphere.facts) if not t.is_met}
+        agreed = self.api.state.vm.spec.resources
+        return {t.aspect for t in targets(agreed, self.vsphere.facts) if not t.is_met}
 
     def _resize_by_hand(self) -> None:
         name = self.dice.choice(("cpus", "memory_mib"))
-        self.vsphere.change(**{name: self.dice.choice((2, 4, 8) if name == "cpus" else (4096, 6144, 8192))})
+        most = self.vsphere.most_memory_mib or 8192
+        sizes = (2, 4, 8) if name == "cpus" else tuple(mib for mib in (4096, 6144, 8192) if mib <= most)
+        self.vsphere.change(**{name: self.dice.choice(sizes)})
         aspect = "CPUs" if name == "cpus" else "Memory"
         self.by_hand.add(aspect)
         change, seen = self.api.state.vm.spec.change, self.api.state.vm.status.configuration
@@ -214,6 +250,21 @@ class World:
     def _lose_sight(self) -> None:
         for replica in self.replicas:
             replica.is_away = not replica.is_away
+
+    def _deny(self) -> None:
+        """The provider takes privileges away from our account, or gives them back."""
+        if self.vsphere.denies:
+            self.vsphere.denies = frozenset()
+        else:
+            self.vsphere.deny()
+
+    def _take_permission_away(self) -> None:
+        """The provider ends the Customer or the grant of its folder, or restores it."""
+        state = self.api.state
+        if self.dice.random() < 0.5:
+            self.api.edit(customer=None if state.customer else customer())
+        else:
+            self.api.edit(vcenter=vcenter_spec(grants=[]) if state.vcenter.grants else vcenter_spec())
 
     def _change_our_mind(self) -> None:
         """Something around the VM changes: permission, order, price, window, list of requesters, HA, Tools."""
@@ -267,13 +318,20 @@ class World:
     def _calm_down(self) -> None:
         """Nothing goes wrong any more, nobody changes anything, and all that was missing is there."""
         self.is_calm = self.vsphere.is_calm = True
+        self._restore()
+        is_off_for_good = self.vsphere.never_cold and self.vsphere.off_by == "customer"
+        if self.vsphere.facts.power is PowerState.SUSPENDED or is_off_for_good:
+            self.vsphere.switch(PowerState.ON, "customer")
+
+    def _restore(self) -> None:
+        """Give back all that the operator needs."""
         self._renew_order()
         self.api.edit_spec(mode="Enforce", suspend=False, restartPolicy="InWindow", maintenance={})
         proceed = customer(requests={"unlistedRequester": "Proceed"})
-        self.api.edit(prices=price_book(), levels=dict(service_levels()), customer=proceed)
+        levels = dict(service_levels())
+        self.api.edit(prices=price_book(), levels=levels, customer=proceed, vcenter=vcenter_spec())
         self.vsphere.change(tools_running=True)
-        if self.vsphere.facts.power is PowerState.SUSPENDED:
-            self.vsphere.switch(PowerState.ON, "customer")
+        self.vsphere.denies = frozenset()
         for replica in self.replicas:
             replica.is_away = False
 
@@ -361,26 +419,6 @@ class World:
         assert self.vsphere.facts == facts
 
 
-class TwoLeaders(World):
-    """A world in which both replicas believe that they hold the lease, and act side by side, action by action.
-
-    A Lease does not fence. It cannot be spared for two things. Nobody may withdraw a request between another's last look
-    at the order and his act; so these are in one go here. And what an order slip has settled is in status, so who sees
-    that minutes late may take somebody's change by hand for ordered.
-    """
-
-    knows_what_is_settled = False
-
-    def _go_on(self, actions: int) -> None:
-        if not self.is_calm and self.dice.random() < 0.5:
-            self.replicas.reverse()
-        if self.active.go_on(actions, in_one_go=True):
-            self._note_clear_pass()
-
-    def _take_over(self) -> None:
-        self.replicas.reverse()
-
-
 def _without_turns(state: Snapshot) -> Snapshot:
     """Return the state without what the turn of a month changes: its sums, and with them the versions."""
     shown = state.vm.status.availability
@@ -389,10 +427,3 @@ def _without_turns(state: Snapshot) -> Snapshot:
     )
     meta = state.vm.metadata.model_copy(update={"resource_version": ""})
     return replace(state, vm=state.vm.model_copy(update={"status": status, "metadata": meta}))
-
-
-def _resources(wanted: dict[str, Any]) -> dict[str, Any]:
-    """Return sizes as `spec.resources` of the YAML; what is not named is not agreed."""
-    size = wanted.get("disk")
-    disks = [{"name": "system", "deviceNode": "SCSI(0:0)", "size": f"{size}Gi"}] if size is not None else []
-    return {key: wanted[key] for key in ("cpus", "memory") if wanted.get(key) is not None} | {"disks": disks}

@@ -15,7 +15,8 @@ from lab.simulator import OPERATOR_ROLE
 from tests.api.bodies import custom
 from tests.api.server import assert_done, connect
 from tests.world import simulated
-from tests.world.stage import SETTINGS, Stage, keep_credentials
+from tests.world.simulated import keep_credentials
+from tests.world.stage import SETTINGS, Stage
 
 HERE = Path(__file__).parent
 LAST = "test_rbac.py"

@@ -10,6 +10,8 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from lab import pki, provision
+from lab.install import NAMESPACE
+from lab.kube import Kube
 from lab.polling import wait_until
 from lab.vcenter_admin import VCenterAdmin
 from managedvm.clock import utc_now
@@ -204,3 +206,10 @@ async def following(
         yield follower
     finally:
         await vsphere.close()
+
+
+def keep_credentials(kube: Kube, name: str, simulator: Simulator, **values: str) -> None:
+    """Write the Secret that a VCenter names: the operator's at this simulator, with `values` in place of its own."""
+    data = {"username": OPERATOR, "password": PASSWORDS[OPERATOR], "ca.crt": simulator.ca, **values}
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": NAMESPACE}}
+    kube.apply({**secret, "stringData": {"server": f"127.0.0.1:{simulator.port}", **data}})

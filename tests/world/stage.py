@@ -13,13 +13,10 @@ from zoneinfo import ZoneInfo
 
 from lab import wait_until
 from lab.errors import DeadlineError
-from lab.install import NAMESPACE
-from lab.kube import Kube
 from lab.vcenter_admin import VCenterAdmin, VCenterAdminError
 from managedvm.clock import utc_now
 from tests.api.bodies import custom, customer, managed_vm, order
 from tests.api.server import Client, assert_done
-from tests.world.simulated import OPERATOR, PASSWORDS, Simulator
 
 RESYNC_SECONDS = 10
 """The shortest that the operator takes: each VM is looked at again every 5 to 10 seconds though nothing changed."""
@@ -398,10 +395,3 @@ def _until(
     except DeadlineError as error:
         said = json.dumps(read().get("status", {}).get("conditions"), indent=1)
         raise AssertionError(f"{error}; it says {said}") from error
-
-
-def keep_credentials(kube: Kube, name: str, simulator: Simulator, **values: str) -> None:
-    """Write the Secret that a VCenter names: the operator's at this simulator, with `values` in place of its own."""
-    right = {"username": OPERATOR, "password": PASSWORDS[OPERATOR], "ca.crt": simulator.ca}
-    meta = {"name": name, "namespace": NAMESPACE}
-    kube.apply({"apiVersion": "v1", "kind": "Secret", "metadata": meta, "stringData": {**right, **values}})

@@ -1,11 +1,14 @@
 """Clause 5.2: vSphere HA watches every VM as its level says, restarts it at most three times, and nobody else does."""
 
+from contextlib import suppress
+
 import pytest
 
 from lab import wait_until
 from managedvm.clock import utc_now
 from managedvm.reconcile import SETTLE
 from tests.api.bodies import order
+from tests.api.server import assert_done
 from tests.world.stage import PATIENCE
 
 pytestmark = pytest.mark.lab
@@ -206,9 +209,31 @@ def test_restarts_that_failed_are_none(party):
     restarts(vm, 1)
 
 
-def test_a_streak_ends_after_the_green_time_of_the_level_and_only_when_it_was_green(party):
-    level = party.level("standard", highAvailability={"streakEndsAfter": "3s"})
-    orders = [order(level=level)]
+KIND = {"kind": "CustomResourceDefinition", "metadata": {"name": "servicelevels.managedvm.dev"}}
+RULES = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/highAvailability/x-kubernetes-validations"
+
+
+@pytest.fixture
+def quick_level(party):
+    """A level whose streaks end after three seconds: the rules that refuse such a level are taken away for a moment."""
+    api = party.stage.api
+    rules = api.read(KIND).body
+    for part in RULES.strip("/").split("/"):
+        rules = rules[int(part) if part.isdigit() else part]
+    assert_done(api.patch(KIND, [{"op": "remove", "path": RULES}]))
+
+    def made():
+        with suppress(AssertionError):
+            return party.level("standard", highAvailability={"streakEndsAfter": "3s"})
+
+    try:
+        return wait_until(made, "the rules to be gone", seconds=PATIENCE)
+    finally:
+        assert_done(api.patch(KIND, [{"op": "add", "path": RULES, "value": rules}]))
+
+
+def test_a_streak_ends_after_the_green_time_of_the_level_and_only_when_it_was_green(party, quick_level):
+    orders = [order(level=quick_level)]
     ill, well = party.vm("ill-01", orders=orders).settled(), party.vm("well-01", orders=orders).settled()
     for vm in (ill, well):
         party.stage.vcenter.ha_restart(vm.path)
@@ -232,6 +257,24 @@ CLUSTER_CALL = "ReconfigureComputeResource_Task"
 
 def attempts(stage):
     return sum(call["method"] == CLUSTER_CALL for call in stage.vcenter.calls()["mutations"])
+
+
+def test_a_vm_that_only_observes_has_the_drift_of_its_cluster_told_and_nothing_repaired(
+    guest_party, elsewhere
+):
+    elsewhere.allow(clusterSettings="Enforce")
+    stopped = {"enabled": False, "hostMonitoring": "disabled", "vmMonitoring": "vmMonitoringDisabled"}
+    elsewhere.vcenter.cluster("cluster-2", **stopped)
+    before = attempts(elsewhere)
+    vm = guest_party.vm(machine={"cluster": "cluster-2"}, mode="Observe")
+    vm.until("HighAvailabilityConfigured", status="False")
+    said = elsewhere.until("ClustersConfigured", status="False", reason="ClusterDrift")
+    assert "cluster-2 has vSphere HA off instead of on" in said["message"]
+    vm.assert_left_alone()
+    assert attempts(elsewhere) == before
+    vm.patch(mode="Enforce")
+    elsewhere.until("ClustersConfigured", status="True")
+    vm.settled()
 
 
 def test_a_cluster_that_may_not_be_repaired_is_told_and_repaired_once_it_may(guest_party, elsewhere):

@@ -4,6 +4,7 @@ import pytest
 
 from lab import wait_until
 from tests.api.bodies import custom
+from tests.api.server import assert_done
 from tests.world.stage import PATIENCE
 
 pytestmark = pytest.mark.lab
@@ -117,6 +118,20 @@ def test_a_managed_vm_that_was_made_again_for_the_same_vm_keeps_its_claim(party,
     assert before["spec"]["owner"]["uid"] != vm.body["metadata"]["uid"]
 
 
+def test_a_finalizer_of_somebodys_prolongs_no_claim(party):
+    first = party.vm().settled()
+    assert_done(first.api.patch(first.named, {"metadata": {"finalizers": ["example.com/hold"]}}))
+    second = party.declare("heir", vm=at(first))
+    second.until("Claimed", status="False", reason="Conflict")
+    first.patch(deletionProtection=False)
+    assert_done(first.api.delete(first.named))
+    second.settled()
+    assert set(claims_of(party)) == {"heir"}
+    said = first.until("Ready", status="False", reason="BeingDeleted")
+    assert "example.com/hold" in said["message"]
+    assert_done(first.api.patch(first.named, {"metadata": {"finalizers": []}}))
+
+
 def test_who_guesses_a_uuid_learns_nothing(party, stage):
     other = stage.party()
     try:
@@ -215,6 +230,28 @@ def test_a_vm_that_is_moved_is_followed_as_far_as_the_grant_reaches(party, stage
     vm.until("Claimed", status="False", reason="NotGranted")
     stage.vcenter.ha_override(vm.path, restartPriority="low")
     vm.assert_left_alone()
+    assert set(claims_of(party)) == {"web-01"}
+
+
+def test_a_vm_that_left_its_folder_is_not_exchanged_for_one_that_takes_its_place(party, replica):
+    vm = party.vm().settled()
+    identity = vm.status["vm"]["instanceUUID"]
+    replica.stop()
+    try:
+        vm.delete()
+        party.declare("web-01")
+        vm.shake(moveTo="nobodys")
+        party.machines.add("nobodys/web-01")
+    finally:
+        replica.start()
+    vm.until("Claimed", status="False", reason="NotGranted")
+    vm.path = party.machine("web-new")
+    rename(vm, "web-01")
+    said = vm.until("VMFound", status="False", reason="IdentityChanged")
+    assert "clause 1" in said["message"]
+    assert vm.status["vm"] == {"instanceUUID": identity, "vCenterUUID": vm.status["vm"]["vCenterUUID"]}
+    vm.assert_left_alone()
+    assert vm.facts["haOverride"] is None
     assert set(claims_of(party)) == {"web-01"}
 
 

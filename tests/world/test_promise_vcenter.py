@@ -9,8 +9,8 @@ from lab import pki, wait_until
 from lab.install import NAMESPACE
 from tests.api.bodies import custom
 from tests.api.server import assert_done
-from tests.world.simulated import ADMINISTRATOR, PASSWORDS, READER
-from tests.world.stage import PATIENCE, Stage, keep_credentials
+from tests.world.simulated import ADMINISTRATOR, PASSWORDS, READER, keep_credentials
+from tests.world.stage import PATIENCE, Stage
 
 pytestmark = pytest.mark.lab
 
@@ -191,7 +191,7 @@ def test_without_a_binding_of_our_policies_nothing_is_done(party, stage):
     assert_done(stage.api.delete(binding))
     try:
         said = vm.until("ChangesPermitted", status="False", reason="PolicyBindingMissing")
-        assert "managedvm-records" in said["message"]
+        assert "managedvm-records (its binding is missing)" in said["message"]
         stage.vcenter.ha_override(vm.path, restartPriority="low")
         vm.order("more", resources=MORE)
         vm.assert_left_alone()
@@ -202,6 +202,28 @@ def test_without_a_binding_of_our_policies_nothing_is_done(party, stage):
     vm.request("Memory", "Done")
     vm.settled()
     assert vm.facts["haOverride"]["restartPriority"] == "medium"
+
+
+@pytest.mark.parametrize(
+    ("kind", "change", "why"),
+    [
+        ("ValidatingAdmissionPolicyBinding", {"validationActions": ["Audit"]}, "its binding does not deny"),
+        ("ValidatingAdmissionPolicy", None, "the policy is missing"),
+    ],
+    ids=["only noted", "without its policy"],
+)
+def test_a_policy_that_is_bound_and_refuses_nothing_is_none(party, stage, kind, change, why):
+    vm = party.vm().settled()
+    body = stage.api.read({"kind": kind, "metadata": {"name": "managedvm-requests"}}).body
+    assert_done(stage.api.delete(body) if change is None else stage.api.patch(body, {"spec": change}))
+    try:
+        said = vm.until("ChangesPermitted", status="False", reason="PolicyBindingMissing")
+        assert f"managedvm-requests ({why})" in said["message"]
+    finally:
+        kept = {key: body[key] for key in ("apiVersion", "kind", "spec")}
+        kept = {**kept, "metadata": {"name": "managedvm-requests"}}
+        assert_done(stage.api.apply(kept, force=True))
+    vm.settled()
 
 
 def test_in_a_namespace_that_is_no_ledger_nothing_is_done(party, stage):

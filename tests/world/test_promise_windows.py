@@ -75,7 +75,10 @@ def test_in_an_open_window_the_guest_is_asked_the_vm_changed_and_started_again(p
     vm.settled()
     assert vm.done_to_vm()[done:] == POWER_CYCLE
     assert (vm.facts["memoryMiB"], vm.facts["cpus"]) == (8192, 4)
-    assert len(vm.work()) == 2
+    first, second = sorted(vm.work(), key=lambda entry: entry["spec"]["charge"]["amount"])
+    assert (first["spec"]["charge"]["amount"], second["spec"]["charge"]["amount"]) == ("0.00", "30.00")
+    assert first["spec"]["evidence"] == second["spec"]["evidence"], "one task has its time once"
+    assert second["spec"]["changeRequestRef"]["name"] in first["spec"]["charge"]["explanation"]
 
 
 def test_what_can_be_done_while_the_vm_runs_does_not_wait_for_what_cannot(party):

@@ -13,7 +13,8 @@ from lab.install import NAMESPACE
 from managedvm.api.kinds import KINDS
 from tests.api.bodies import custom
 from tests.api.server import assert_done
-from tests.world.stage import PATIENCE, Stage, keep_credentials
+from tests.world.simulated import keep_credentials
+from tests.world.stage import PATIENCE, Stage
 
 pytestmark = pytest.mark.lab
 
@@ -58,6 +59,23 @@ def strange(stage, kube, simulator):
     yield Stage(stage.api, simulator.admin, name), write
     assert_done(stage.api.delete(body))
     kube.delete("secret", name, namespace=NAMESPACE)
+
+
+def test_a_secret_is_not_sent_to_a_server_that_it_is_not_for(stage, kube, simulator):
+    name = f"vcenter-{uuid.uuid4().hex[:8]}"
+    keep_credentials(kube, name, simulator, server="vcenter.example")
+    server = f"127.0.0.1:{simulator.port}"
+    body = custom("VCenter", name, None, {"server": server, "credentialsSecretRef": {"name": name}})
+    assert_done(stage.api.create(body))
+    here = Stage(stage.api, simulator.admin, name)
+    try:
+        said = here.until("Connected", status="False", reason="CredentialsMissing")
+        assert f"is not for {server}, so nothing of it is sent there" in said["message"]
+        keep_credentials(kube, name, simulator, server=f"vcenter.example {server}")
+        here.until("Connected", seconds=60, status="True")
+    finally:
+        assert_done(stage.api.delete(body))
+        kube.delete("secret", name, namespace=NAMESPACE)
 
 
 def test_no_password_is_told_whatever_goes_wrong(party, strange, replica, lab):

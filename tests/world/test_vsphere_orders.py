@@ -7,6 +7,7 @@ import pytest
 
 from managedvm.errors import (
     BusyError,
+    NoPermissionError,
     NotActiveError,
     RefusedError,
     StaleError,
@@ -258,6 +259,49 @@ async def test_tasks_beyond_the_budget_wait_for_a_slot_and_are_busy_after_a_limi
         await follower.until(lambda f: f.vm(DB).task.end, "the end of the first")
         await follower.vsphere.reconfigure(reconfiguration(follower.vm(APP), notes={"managedvm.second": "1"}))
         await follower.until(lambda f: f.vm(APP).task.end, "the end of the second")
+
+
+async def test_a_vm_that_is_shut_down_has_its_slot_before_and_is_started_without_one(sim):
+    async with following(sim, limit=1) as follower:
+        vm = follower.vm(DB)
+        await follower.vsphere.reserve(vm.moref)
+        with pytest.raises(BusyError):
+            await follower.vsphere.reserve(follower.vm(APP).moref)
+        await follower.vsphere.shut_down_guest(vm.moref)
+        off = await follower.until(lambda f: f.vm(DB).power is PowerState.OFF and f.vm(DB), "the end")
+        await follower.vsphere.reconfigure(reconfiguration(off, notes={"managedvm.down": "1"}))
+        await follower.until(lambda f: f.vm(DB).task.end, "the change")
+        sim.admin.fault("slow-task", method=RECONFIGURE, seconds=2)
+        await follower.vsphere.power_on(vm.moref)
+        await follower.until(lambda f: f.vm(DB).power is PowerState.ON, "the start")
+        await follower.vsphere.reconfigure(reconfiguration(follower.vm(APP), notes={"managedvm.up": "1"}))
+        await follower.vsphere.power_on(vm.moref)
+
+
+async def test_what_is_refused_at_once_is_remembered_until_it_is_done(sim):
+    async with following(sim) as follower:
+        vm = follower.vm(DB)
+        sim.admin.fault("reject", method=RECONFIGURE, fault="NoPermission", count=2)
+        for many in (1, 2):
+            with pytest.raises(NoPermissionError):
+                await follower.vsphere.reconfigure(reconfiguration(vm, notes={"managedvm.no": "1"}))
+            refused = follower.vm(DB).refusal_of(RECONFIGURE)
+            assert (refused.fault, refused.refusals, refused.moref) == ("NoPermission", many, "")
+        await follower.vsphere.reconfigure(reconfiguration(follower.vm(DB), notes={"managedvm.yes": "1"}))
+        await follower.until(lambda f: f.vm(DB).task.end, "its end")
+        assert follower.vm(DB).refusal_of(RECONFIGURE) is None
+
+
+async def test_a_note_is_taken_away_by_an_empty_one(sim):
+    async with following(sim) as follower:
+        for value in ("1", ""):
+            await follower.vsphere.reconfigure(
+                reconfiguration(follower.vm(DB), notes={"managedvm.gone": value})
+            )
+            await follower.until(lambda f: f.vm(DB).task.end, "its end")
+            await follower.until(
+                lambda f, value=value: f.vm(DB).notes.get("managedvm.gone", "") == value, "the note"
+            )
 
 
 async def test_nothing_is_sent_by_a_replica_that_may_not_act(sim):

@@ -67,8 +67,12 @@ class FakeVSphere:
     def __init__(self):
         self.sent = []
         self.error = None
+        self.refuses = {}
+        """The error of each kind of action that is always refused."""
 
     async def _do(self, what):
+        if type(what) in self.refuses:
+            raise self.refuses[type(what)]
         if self.error is not None:
             error, self.error = self.error, None
             raise error
@@ -83,8 +87,25 @@ class FakeVSphere:
     async def reconfigure(self, action):
         await self._do(action)
 
+    async def reserve(self, vm):
+        await self._do(("reserve", vm))
+
     async def shut_down_guest(self, vm):
         await self._do(("shut down", vm))
 
     async def power_on(self, vm):
         await self._do(("power on", vm))
+
+    async def take_snapshot(self, action):
+        await self._do(action)
+
+    async def revert_to_snapshot(self, action):
+        await self._do(action)
+
+    async def remove_snapshot(self, action):
+        await self._do(action)
+
+
+async def nobody_is_met(*_):
+    """No guest is reached over SSH."""
+    return

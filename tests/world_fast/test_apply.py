@@ -3,7 +3,14 @@
 import pytest
 
 from managedvm.api.changerequest import ChangeRequestStatus, RequestState
-from managedvm.errors import BusyError, ConflictError, StaleError
+from managedvm.errors import (
+    BusyError,
+    ConflictError,
+    ManagedVMError,
+    NotActiveError,
+    RefusedError,
+    StaleError,
+)
 from managedvm.planning.actions import (
     AdvanceRequest,
     ConfirmUnchanged,
@@ -16,7 +23,8 @@ from managedvm.planning.actions import (
 )
 from managedvm.planning.clauses import Clause
 from managedvm.planning.findings import Aspect, Reason, holds
-from managedvm.world.apply import Hands, apply, create_once
+from managedvm.world.apply import Hands, create_once
+from managedvm.world.apply import apply as carry_out
 from tests.world_fast.fakes import FakeKube, FakeVSphere
 
 CHANGE = Clause.CHANGE_BY_EFFORT
@@ -49,6 +57,13 @@ def request(after="8Gi", **spec):
 def work(begin="2026-11-23T12:00:00Z", ref="op-x"):
     spec = {"changeRequestRef": {"name": ref}, "performedBy": "operator", "begin": begin, "end": begin}
     return {"kind": "WorkEntry", "metadata": {"namespace": "a", "name": "op-x-work"}, "spec": spec}
+
+
+async def apply(actions, hands):
+    """Carry one group out and raise what stopped it."""
+    outcome = await carry_out((actions,), hands)
+    outcome.raise_for(ManagedVMError)
+    return outcome
 
 
 def hands(kube, vsphere=None, patch=None):
@@ -86,6 +101,27 @@ async def test_nothing_is_done_after_a_failure():
         await apply((RECONFIGURE, RecordWork(work(), CHANGE)), hands(kube, vsphere))
 
     assert ("WorkEntry", "a", "op-x-work") not in kube.objects
+
+
+async def test_a_refusal_of_one_promise_holds_up_no_other():
+    kube, vsphere = FakeKube(vm(), claim()), FakeVSphere()
+    vsphere.error = RefusedError("no")
+
+    outcome = await carry_out(((RECONFIGURE, PowerOn("vm-1")), (PowerOn("vm-2"),)), hands(kube, vsphere))
+
+    assert vsphere.sent == [("power on", "vm-2")]
+    assert [(f.action, str(f.error)) for f in outcome.failures] == [(RECONFIGURE, "no")]
+    assert outcome.done == (PowerOn("vm-2"),)
+
+
+async def test_a_replica_that_may_act_no_more_stops_at_once():
+    vsphere = FakeVSphere()
+    vsphere.error = NotActiveError("lost")
+
+    with pytest.raises(NotActiveError):
+        await carry_out(((PowerOn("vm-1"),), (PowerOn("vm-2"),)), hands(FakeKube(), vsphere))
+
+    assert vsphere.sent == []
 
 
 async def test_a_record_that_is_there_already_is_success():

@@ -1,5 +1,7 @@
 """A cluster is kept while a VM in it is managed: what comes and goes, counted by level."""
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -7,9 +9,9 @@ from managedvm.engine.objects import ObjectKey
 from managedvm.world.managed import ManagedClusters, Place
 from tests.examples import examples
 
-HERE = Place("berlin", "uuid-b", "domain-c1", "standard")
-PREMIUM = Place("berlin", "uuid-b", "domain-c1", "premium")
-THERE = Place("altona", "uuid-a", "domain-c1", "standard")
+HERE = Place("berlin", "uuid-b", "domain-c1", "standard", may_act=True)
+PREMIUM = Place("berlin", "uuid-b", "domain-c1", "premium", may_act=True)
+THERE = Place("altona", "uuid-a", "domain-c1", "standard", may_act=True)
 
 
 def key(name="web-01"):
@@ -43,13 +45,32 @@ def test_a_vm_that_moves_is_news_where_it_was_and_where_it_is():
     assert managed.note(key(), PREMIUM) == ("berlin",)
 
 
+def test_a_cluster_is_kept_for_those_vms_alone_that_may_be_changed():
+    managed = ManagedClusters()
+    managed.note(key(), replace(PREMIUM, may_act=False))
+    assert managed.of("uuid-b") == {"domain-c1": {"premium"}}
+    assert managed.of("uuid-b", acting_only=True) == {"domain-c1": frozenset()}
+    assert managed.note(key("web-02"), HERE) == ("berlin",)
+    assert managed.of("uuid-b", acting_only=True) == {"domain-c1": {"standard"}}
+    assert managed.note(key(), PREMIUM) == ("berlin",)
+    assert managed.of("uuid-b", acting_only=True) == {"domain-c1": {"standard", "premium"}}
+
+
 places = st.none() | st.builds(
     Place,
     st.just("berlin"),
     st.sampled_from(["uuid-1", "uuid-2"]),
     st.sampled_from(["c1", "c2"]),
     st.sampled_from(["basic", "premium"]),
+    st.booleans(),
 )
+
+
+def known(managed):
+    uuids = ("uuid-1", "uuid-2")
+    return {
+        (uuid, acting): managed.of(uuid, acting_only=acting) for uuid in uuids for acting in (False, True)
+    }
 
 
 @examples(100)
@@ -57,13 +78,14 @@ places = st.none() | st.builds(
 def test_after_any_moves_just_the_clusters_with_vms_are_known(moves):
     managed, now = ManagedClusters(), {}
     for number, place in moves:
-        before = {uuid: managed.of(uuid) for uuid in ("uuid-1", "uuid-2")}
+        before = known(managed)
         told = managed.note(key(str(number)), place)
         now[number] = place
-        after = {uuid: managed.of(uuid) for uuid in ("uuid-1", "uuid-2")}
-        assert bool(told) == (before != after)
-        for uuid, clusters in after.items():
+        after = known(managed)
+        assert bool(told) or before == after
+        for (uuid, acting_only), clusters in after.items():
             there = {p for p in now.values() if p is not None and p.vcenter_uuid == uuid}
+            assert set(clusters) == {p.cluster for p in there}
             assert {(c, level) for c, levels in clusters.items() for level in levels} == {
-                (p.cluster, p.level) for p in there
+                (p.cluster, p.level) for p in there if p.may_act or not acting_only
             }

@@ -9,7 +9,7 @@ from managedvm.engine.objects import ObjectKey
 from managedvm.engine.store import Store
 from managedvm.planning.actions import AdvanceRequest
 from managedvm.planning.findings import Reason
-from managedvm.planning.observed import TaskState, Unknown
+from managedvm.planning.observed import PowerState, TaskState, Unknown
 from managedvm.planning.requests import plan
 from managedvm.planning.vcenter import Connection, Trouble
 from managedvm.wiring import INDEXES
@@ -21,10 +21,12 @@ from tests.factories import (
     VCENTER_UUID,
     VM_UUID,
     change_request,
+    managed_vm,
     task,
     vcenter,
     virtual_machine,
 )
+from tests.world_fast.fakes import nobody_is_met
 
 CONNECTED = Connection(VCENTER_UUID, "vCenter 8.0")
 NO_SECRET = Trouble(Reason.CREDENTIALS_MISSING, "Secret managedvm-system/nope is missing")
@@ -58,7 +60,7 @@ async def effect(request=REQUEST, **views):
     for number, name in enumerate(views, start=1):
         meta = {"name": name, "uid": f"uid-{name}", "resourceVersion": str(number)}
         store.put({"kind": "VCenter", "metadata": meta, "spec": vcenter().spec.to_json()})
-    observed = await Observer(store, views.get).request(request, NOW)
+    observed = await Observer(store, views.get, nobody_is_met).request(request, NOW)
     return observed.has_taken_effect, plan(request, observed, NOW)
 
 
@@ -94,13 +96,27 @@ async def test_a_request_whose_change_may_be_on_its_way_is_not_withdrawn(latest)
 
 
 async def test_who_is_left_with_a_guest_that_was_asked_to_shut_down_is_told():
-    slot = {"begin": "2026-11-23T11:50:00Z", "end": "2026-11-23T13:00:00Z"}
+    slot = {"begin": "2026-11-23T11:50:00Z", "end": "2026-11-23T12:00:00Z"}
     asked = change_request(state="InWork", startedAt="2026-11-23T11:55:00Z", slot=slot)
 
     _, action = await effect(asked, berlin=View(facts=virtual_machine()))
 
     assert "asked to shut down at 2026-11-23T11:55:00Z" in action.finding.message
     assert "start it" in action.finding.message
+
+
+async def test_a_managed_vm_that_is_being_deleted_counts_as_gone_and_its_vm_is_seen_by_the_request():
+    store = Store(INDEXES)
+    meta = {"name": "berlin", "uid": "uid-berlin", "resourceVersion": "1"}
+    store.put({"kind": "VCenter", "metadata": meta, "spec": vcenter().spec.to_json()})
+    body = {"kind": "ManagedVM", **managed_vm().to_json()}
+    off = virtual_machine(power=PowerState.OFF)
+    observer = Observer(store, {"berlin": View(facts=off)}.get, nobody_is_met)
+    for version, more in (("2", {}), ("3", {"deletionTimestamp": "2026-11-23T12:00:00Z"})):
+        store.put({**body, "metadata": {**body["metadata"], "resourceVersion": version, **more}})
+        found = await observer.request(REQUEST, NOW)
+        assert found.exists is not bool(more)
+    assert found.orphan == off
 
 
 @pytest.mark.parametrize("skew", [timedelta(hours=-9), timedelta(hours=9)])
@@ -140,9 +156,9 @@ async def test_a_request_that_is_over_asks_no_vcenter():
 
 def test_a_vcenter_that_lost_its_credentials_is_still_looked_at():
     store = Store(INDEXES)
-    observer = Observer(store, {"berlin": View(connection=NO_SECRET)}.get)
+    observer = Observer(store, {"berlin": View(connection=NO_SECRET)}.get, nobody_is_met)
     key = ObjectKey("ManagedVM", "kunde-a", "web-01")
-    observer.managed.note(key, Place("berlin", VCENTER_UUID, "domain-c1", "standard"))
+    observer.managed.note(key, Place("berlin", VCENTER_UUID, "domain-c1", "standard", may_act=True))
 
     observed = observer.vcenter("berlin")
 

@@ -4,6 +4,7 @@ from managedvm.engine.store import Store
 from managedvm.wiring import INDEXES
 from managedvm.world.observe import Observer
 from tests.factories import change_request, managed_vm
+from tests.world_fast.fakes import nobody_is_met
 
 ORDERED = {"change": {"id": "c-9", "requestedBy": "a.beispiel@kunde-a.example"}}
 
@@ -15,7 +16,7 @@ async def read(*requests, **spec):
         body = request.model_dump(mode="json", by_alias=True, exclude_none=True)
         meta = {**body["metadata"], "uid": f"uid-{number}", "resourceVersion": str(number + 1)}
         store.put({"kind": "ChangeRequest", **body, "metadata": meta})
-    observed = await Observer(store, lambda _: None).managed_vm(managed_vm(**spec))
+    observed = await Observer(store, lambda _: None, nobody_is_met).managed_vm(managed_vm(**spec))
     return set(observed.requests)
 
 

@@ -10,6 +10,7 @@ from managedvm.planning.observed import TaskState, Unknown
 from managedvm.wiring import INDEXES
 from managedvm.world.observe import Observer
 from tests.factories import NOW, change_request, task, virtual_machine
+from tests.world_fast.fakes import nobody_is_met
 
 NOTED = {"managedvm.change.memory": change_request().metadata.name}
 OURS = task(moref="task-ours")
@@ -32,7 +33,9 @@ async def read(facts, *requests, answer=OTHER):
     """Return what a pass reads, and how often the server was asked for it."""
     server = Server(answer)
     listed = {request.metadata.name: request for request in requests}
-    return await Observer(Store(INDEXES), lambda _: None)._task(server, facts, listed), server.asked
+    return await Observer(Store(INDEXES), lambda _: None, nobody_is_met)._task(
+        server, facts, listed
+    ), server.asked
 
 
 async def test_without_an_open_request_nobody_is_asked():

@@ -175,12 +175,12 @@ async def test_an_outage_that_is_over_is_recorded_and_ended_at_the_version_it_wa
     kube = FakeKube()
     hands = Hands(kube, FakeVSphere(), render=lambda action: advanced_status(action, NOW), put=lambda _: None)
     end = EndOutage("kunde-a", "op-1", "", OutageStatus(), OutageStatus(end=NOW + timedelta(minutes=1)))
-    assert await apply((RecordOutage(outage()), end), hands) == 2
+    assert (await apply(((RecordOutage(outage()), end),), hands)).calls == 2
     stored = kube.objects["Outage", "kunde-a", "op-1"]
     assert stored["status"]["end"] == "2026-11-23T12:01:00Z"
     # What is there already is the same outage, whatever order it is told under.
     again = RecordOutage(outage(order="A-2"))
-    assert await apply((again,), replace(hands)) == 1
+    assert (await apply(((again,),), replace(hands))).calls == 1
 
 
 def test_an_outage_asks_for_its_vm_and_a_gap_for_all_of_its_namespace():

@@ -201,15 +201,21 @@ async def test_an_object_that_this_version_cannot_read_says_so():
     assert "serviceLevel" in stand.condition("ChangesPermitted")["message"]
 
 
-async def test_an_object_that_is_being_deleted_is_left_alone():
+async def test_an_object_that_is_being_deleted_says_what_keeps_it_and_is_left_alone():
     body = Stand.body()
-    body["metadata"]["deletionTimestamp"] = "2026-11-23T12:00:00Z"
+    body["metadata"] |= {"deletionTimestamp": "2026-11-23T12:00:00Z", "finalizers": ["example.com/hold"]}
     stand = Stand(vm=body, facts=drifted())
 
-    await stand.reconcile()
+    for _ in range(2):
+        await stand.reconcile()
 
     assert stand.vsphere.sent == []
-    assert stand.writes == []
+    assert len(stand.writes) == 1
+    assert (stand.condition("Ready")["status"], stand.condition("Ready")["reason"]) == (
+        "False",
+        "BeingDeleted",
+    )
+    assert "finalizer example.com/hold" in stand.condition("ChangesPermitted")["message"]
 
 
 async def test_the_cluster_of_a_managed_vm_is_looked_after():
@@ -217,7 +223,7 @@ async def test_the_cluster_of_a_managed_vm_is_looked_after():
 
     await stand.reconcile()
 
-    assert stand.managed.of(VCENTER_UUID) == {"domain-c1": {"standard"}}
+    assert stand.managed.of(VCENTER_UUID, acting_only=True) == {"domain-c1": {"standard"}}
     assert stand.wanted == [ObjectKey("VCenter", "", "berlin")]
 
 
@@ -229,6 +235,15 @@ async def test_naming_a_vm_that_may_not_be_claimed_touches_no_cluster():
     assert stand.condition("Claimed")["reason"] == "NotGranted"
     assert stand.managed.of(VCENTER_UUID) == {}
     assert stand.wanted == []
+
+
+async def test_a_vm_that_may_not_be_changed_has_its_cluster_told_of_but_not_kept():
+    stand = Stand(vm=Stand.body(mode="Observe"))
+
+    await stand.reconcile()
+
+    assert stand.managed.of(VCENTER_UUID) == {"domain-c1": {"standard"}}
+    assert stand.managed.of(VCENTER_UUID, acting_only=True) == {"domain-c1": frozenset()}
 
 
 @pytest.mark.parametrize("end", ["the object is gone", "its order has ended", "its VM is gone"])

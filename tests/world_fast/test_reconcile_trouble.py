@@ -1,17 +1,19 @@
 """What a person sees when a pass cannot do its work: no bug and no long wait hides behind an old Ready."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
 from managedvm.engine.objects import ObjectKey
 from managedvm.engine.passes import Retry
-from managedvm.errors import BusyError, StaleError
-from managedvm.planning.actions import ClaimVM
+from managedvm.errors import BusyError, NoPermissionError, StaleError
+from managedvm.planning.actions import ClaimVM, OverrideHighAvailability, Reconfigure
+from managedvm.planning.observed import NO_PERMISSION, RECONFIGURE, TaskState
 from managedvm.process import classify
 from managedvm.reconcile import SETTLE, WAITING_IS_TOLD_AFTER
 from managedvm.world.apply import Hands, apply
-from tests.factories import NOW, change_request, claim
+from tests.factories import NOW, change_request, claim, observed, slip, task, virtual_machine
 from tests.world_fast.fakes import FakeKube
 from tests.world_fast.test_reconcile import Stand, drifted
 
@@ -119,7 +121,70 @@ async def test_who_is_second_to_claim_a_vm_looks_again_and_has_seen_whose_it_is(
     kube, seen = FakeKube(first), []
     second = {"kind": "VMClaim", **claim().to_json()}
 
+    outcome = await apply(((ClaimVM(second),),), Hands(kube, None, render=lambda _: None, put=seen.append))
+
     with pytest.raises(StaleError):
-        await apply((ClaimVM(second),), Hands(kube, None, render=lambda _: None, put=seen.append))
+        outcome.raise_for(StaleError)
 
     assert [body["spec"]["owner"]["name"] for body in seen] == ["web-00"]
+
+
+ORDERED = {"resources": {"memory": "8Gi"}, "change": slip()}
+MAY_NOT = NoPermissionError("the account of the operator lacks a privilege")
+
+
+def grown(**facts):
+    """Return a VM that takes more memory while it runs, and has other HA settings than promised."""
+    return replace(drifted(), memory_hot_add=True, **facts)
+
+
+def ordered(facts):
+    stand = Stand(Stand.body(**ORDERED), facts)
+    meta = stand.kube.objects["ManagedVM", "kunde-a", "web-01"]["metadata"]
+    held = {"kind": "VMClaim", **claim(uid=meta["uid"]).to_json()}
+    stand.kube.objects["VMClaim", "", held["metadata"]["name"]] = held
+    return stand
+
+
+async def test_a_refusal_for_vsphere_ha_holds_up_no_order_and_is_not_called_a_repair():
+    stand = ordered(grown())
+    stand.vsphere.refuses = {OverrideHighAvailability: MAY_NOT}
+
+    await stand.reconcile()
+
+    assert [type(action) for action in stand.vsphere.sent] == [Reconfigure]
+    assert any(kind == "ChangeRequest" for kind, _, _ in stand.kube.objects)
+    assert stand.condition("HighAvailabilityConfigured")["reason"] == "HighAvailabilityDrift"
+    assert stand.condition("Ready")["reason"] == "NoPermission"
+
+
+async def test_a_refusal_that_the_inventory_shows_is_left_to_the_pass_that_sees_it():
+    stand = ordered(replace(grown(), ha_override=virtual_machine().ha_override))
+    stand.vsphere.refuses = {Reconfigure: MAY_NOT}
+
+    verdict = await stand.reconcile()
+
+    assert not stand.status.get("conditions")
+    assert verdict.next_check == NOW + SETTLE
+
+    refused = task(TaskState.ERROR, moref="", end=NOW, fault=NO_PERMISSION, message=str(MAY_NOT))
+    facts = replace(stand.facts, refused={RECONFIGURE: refused})
+
+    async def later(_):
+        return observed(facts, requests=[change_request()])
+
+    stand.managed_vm = later
+    await stand.reconcile()
+    assert stand.condition("Ready")["reason"] == "ChangeFailed"
+    assert "lacks a privilege" in stand.condition("ResourcesAsAgreed")["message"]
+
+
+async def test_a_refusal_that_the_inventory_does_not_show_is_told_when_it_comes_again():
+    stand = ordered(replace(grown(), ha_override=virtual_machine().ha_override))
+    stand.vsphere.refuses = {Reconfigure: MAY_NOT}
+    await stand.reconcile()
+    stand.now += SETTLE
+
+    await stand.reconcile()
+
+    assert stand.condition("ChangesPermitted")["reason"] == "NoPermission"

@@ -3,7 +3,6 @@
 import pytest
 
 from managedvm.api.base import LEDGER_LABEL
-from managedvm.api.policies import REQUIRED_BINDINGS
 from managedvm.engine.store import Store
 from managedvm.planning.reaction import Worked
 from managedvm.wiring import INDEXES
@@ -11,7 +10,6 @@ from managedvm.world.records import (
     decisions_about,
     decisions_about_open,
     is_ledger,
-    missing_policies,
     work_on,
 )
 from tests.api.bodies import request_decision, work_entry
@@ -59,15 +57,6 @@ def test_decisions_are_found_by_the_request_they_are_about(store):
     decision(store, "d-1")
     decision(store, "d-2", of="another")
     assert [d.metadata.name for d in decisions_about(store, persons_request())] == ["d-1"]
-
-
-def test_a_binding_that_is_not_there_is_missing(store):
-    every = {name for names in REQUIRED_BINDINGS.values() for name in names}
-    assert set(missing_policies(store)) == every
-    for kind, names in REQUIRED_BINDINGS.items():
-        for name in names:
-            put(store, {"kind": kind, "metadata": {"name": name}})
-    assert missing_policies(store) == ()
 
 
 @pytest.mark.parametrize(("labels", "is_one"), [({}, False), ({LEDGER_LABEL: ""}, True)])

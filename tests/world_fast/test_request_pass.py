@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-from managedvm.api.policies import REQUIRED_BINDINGS
 from managedvm.engine.objects import ObjectKey
 from managedvm.engine.store import Store
 from managedvm.reconcile import Reconciler
@@ -14,8 +13,9 @@ from managedvm.wiring import INDEXES
 from managedvm.world.observe import Observer
 from managedvm.world.unchanged import Unchanged
 from tests.api import bodies
+from tests.api.policies import shipped
 from tests.factories import NOW, REQUESTER, managed_vm, minutes, persons_request, requester
-from tests.world_fast.fakes import FakeKube
+from tests.world_fast.fakes import FakeKube, nobody_is_met
 
 LEVELS = Path(__file__).parents[2] / "manifests" / "catalogue" / "service-levels.yaml"
 KEY = ObjectKey("ChangeRequest", "kunde-a", "helpdesk-1")
@@ -36,18 +36,14 @@ class World:
             {"kind": "ManagedVM", **managed_vm().to_json()},
             bodies.customer("kunde-a", "kunde-a"),
             {**bodies.contacts("kunde-a"), "spec": people},
-            *(
-                {"kind": kind, "metadata": {"name": name}}
-                for kind, names in REQUIRED_BINDINGS.items()
-                for name in names
-            ),
+            *shipped(),
         ):
             self.put(body)
         kind = {"kind": "FaultReport", **spec}
         self.put({"kind": "ChangeRequest", **persons_request(by, **kind).to_json()})
         self.reconciler = Reconciler(
             store=self.store,
-            observer=Observer(self.store, lambda _: None),
+            observer=Observer(self.store, lambda _: None, nobody_is_met),
             kube=self.kube,
             vsphere_of=lambda _: None,
             teller=self,

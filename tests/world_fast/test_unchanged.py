@@ -29,6 +29,7 @@ from tests.factories import (
     virtual_machine,
     work_entry,
 )
+from tests.world_fast.fakes import nobody_is_met
 
 KEY = ObjectKey("ManagedVM", "kunde-a", "web-01")
 IDENTITY = {
@@ -250,7 +251,7 @@ def test_a_pass_reads_nothing_about_other_vms():
     for resource in (SEEN, claim(), change_request(state="Done"), request_decision(), work_entry()):
         stand.put(resource)
     stand.store.reads.clear()
-    asyncio.run(Observer(stand.store, {"berlin": stand.view}.get).managed_vm(SEEN))
+    asyncio.run(Observer(stand.store, {"berlin": stand.view}.get, nobody_is_met).managed_vm(SEEN))
 
     own = ("kunde-a", "web-01")
     assert stand.store.reads == {

@@ -45,7 +45,15 @@ class Port:
 
 
 def secret(**values):
-    values = {"username": "operator", "password": "first", "ca.crt": "PEM", **values}
+    servers = "vcenter.example vcenter-2.example vcenter-3.example"
+    right = {
+        "server": servers,
+        "username": "operator",
+        "password": "first",
+        "ca.crt": "PEM",
+        "other.crt": "PEM",
+    }
+    values = {**right, **values}
     data = {key: b64encode(value.encode()).decode() for key, value in values.items() if value}
     return {
         "kind": "Secret",

@@ -3,10 +3,12 @@
 import tracemalloc
 from dataclasses import replace
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 
 from managedvm.planning.observed import DiskFacts, TaskFacts, TaskState
+from managedvm.world.vsphere import reads
 from managedvm.world.vsphere.changes import changes_of
 from managedvm.world.vsphere.inventory import Inventory
 from managedvm.world.vsphere.pages import parse
@@ -84,13 +86,13 @@ def test_a_task_that_is_read_again_keeps_the_time_of_the_first_sight():
     recent, later = Recent(), NOON + timedelta(minutes=3)
     running = started()
     ended = replace(running, state=TaskState.ERROR)
-    assert recent.seen("vm-1", running, None) == running
-    assert recent.seen("vm-1", replace(running, seen_at=later), None).seen_at == NOON
-    assert recent.seen("vm-1", replace(ended, seen_at=later), None).seen_at == later
-    assert recent.seen("vm-1", replace(ended, seen_at=later), ended).seen_at == NOON
-    assert recent.seen("vm-2", replace(ended, seen_at=later), None).seen_at == later
-    assert recent.seen("vm-1", None, None) is None
-    assert recent.seen("vm-1", replace(ended, seen_at=later), None).seen_at == later
+    assert recent.seen(("vm-1", "m"), running, None) == running
+    assert recent.seen(("vm-1", "m"), replace(running, seen_at=later), None).seen_at == NOON
+    assert recent.seen(("vm-1", "m"), replace(ended, seen_at=later), None).seen_at == later
+    assert recent.seen(("vm-1", "m"), replace(ended, seen_at=later), ended).seen_at == NOON
+    assert recent.seen(("vm-2", "m"), replace(ended, seen_at=later), None).seen_at == later
+    assert recent.seen(("vm-1", "m"), None, None) is None
+    assert recent.seen(("vm-1", "m"), replace(ended, seen_at=later), None).seen_at == later
 
 
 def test_an_older_task_that_ends_does_not_hide_a_newer_one(inventory):
@@ -232,3 +234,61 @@ def test_only_our_own_notes_are_kept(inventory):
     value = f'<val xsi:type="ArrayOfOptionValue">{theirs}{ours}</val>'
     fill(inventory, vm("vm-1", "web", config__extraConfig=value))
     assert inventory.vm_by_uuid("uuid-of-vm-1").notes == {"managedvm.change.cpus": "op-1"}
+
+
+def tree(name, moref, *below, quiesced="false"):
+    """A snapshot with those that were taken after it."""
+    inner = "".join(below).replace("rootSnapshotList", "childSnapshotList")
+    return (
+        f'<rootSnapshotList><snapshot type="VirtualMachineSnapshot">{moref}</snapshot><vm>vm-1</vm><name>{name}</name>'
+        f"<createTime>2026-11-23T11:00:00Z</createTime><state>poweredOff</state><quiesced>{quiesced}</quiesced>{inner}"
+        "</rootSnapshotList>"
+    )
+
+
+def snapshots(*trees):
+    return f'<val xsi:type="VirtualMachineSnapshotInfo">{"".join(trees)}</val>' if trees else None
+
+
+def test_all_snapshots_of_a_vm_are_told_parents_before_children(inventory):
+    grown = tree("one", "snapshot-1", tree("two", "snapshot-2", quiesced="true"), tree("three", "snapshot-3"))
+    fill(inventory, vm("vm-1", "web-01", snapshot=snapshots(grown, tree("four", "snapshot-4"))))
+    found = inventory.vm_by_uuid("uuid-of-vm-1").snapshots
+    assert [(s.name, s.moref, s.quiesced) for s in found] == [
+        ("one", "snapshot-1", False),
+        ("four", "snapshot-4", False),
+        ("two", "snapshot-2", True),
+        ("three", "snapshot-3", False),
+    ]
+    assert found[0].taken_at == NOON - timedelta(hours=1)
+
+
+def test_a_vm_whose_last_snapshot_went_has_none(inventory, told):
+    fill(inventory, vm("vm-1", "web-01", snapshot=snapshots(tree("one", "snapshot-1"))))
+    inventory.apply(changes(update("modify", "VirtualMachine", "vm-1", snapshot=None)))
+    assert inventory.vm_by_uuid("uuid-of-vm-1").snapshots == ()
+    assert told.vms == {"uuid-of-vm-1"}
+
+
+def file(key, size):
+    return SimpleNamespace(key=key, size=size)
+
+
+def layout(*keys):
+    return SimpleNamespace(chain=[SimpleNamespace(fileKey=list(keys))])
+
+
+def test_a_snapshot_holds_its_own_files_and_what_was_written_since(monkeypatch):
+    taken = SimpleNamespace(key="'vim.vm.Snapshot:snapshot-2'", dataKey=5, memoryKey=-1, disk=[layout(0, 1)])
+    found = SimpleNamespace(
+        file=[file(0, 1000), file(1, 100), file(2, 30), file(3, 4), file(5, 1)],
+        disk=[layout(0, 1, 2, 3)],
+        snapshot=[taken],
+    )
+    monkeypatch.setattr(reads, "_start", lambda *_: None)
+    monkeypatch.setattr(reads, "_retrieve", lambda *_: [{"layoutEx": found}])
+    session = SimpleNamespace(read=lambda call: call())
+    assert reads.held_bytes(session, "vm-1", "snapshot-2") == 35
+    assert reads.held_bytes(session, "vm-1", "snapshot-9") == 0
+    monkeypatch.setattr(reads, "_retrieve", lambda *_: [{}])
+    assert reads.held_bytes(session, "vm-1", "snapshot-2") == 0

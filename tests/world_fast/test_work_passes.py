@@ -4,7 +4,6 @@ import asyncio
 
 import pytest
 
-from managedvm.api.policies import REQUIRED_BINDINGS
 from managedvm.engine.objects import ObjectKey
 from managedvm.engine.store import Store
 from managedvm.reconcile import Reconciler
@@ -20,8 +19,9 @@ from tests.api.bodies import (
     reversal,
     work_entry,
 )
+from tests.api.policies import shipped
 from tests.factories import NOW
-from tests.world_fast.fakes import FakeKube
+from tests.world_fast.fakes import FakeKube, nobody_is_met
 
 PERSON = "t@provider.example"
 RECORDED = "2026-11-23T11:59:00Z"
@@ -44,7 +44,7 @@ class Stand:
         self.told, self.counted, self.waiting, self.again = [], {}, [], {}
         self.reconciler = Reconciler(
             store=self.store,
-            observer=Observer(self.store, lambda _: None),
+            observer=Observer(self.store, lambda _: None, nobody_is_met),
             unchanged=Unchanged(self.store, lambda _: None),
             kube=self.kube,
             vsphere_of=lambda _: None,
@@ -53,10 +53,8 @@ class Stand:
             changed=self.put,
             wanted=self.waiting.append,
         )
-        for kind, names in REQUIRED_BINDINGS.items():
-            for name in names:
-                self.put(self.kube._store({"kind": kind, "apiVersion": "v1", "metadata": {"name": name}}))
         for body in (
+            *shipped(),
             customer("kunde-a", "kunde-a", "kunde-b"),
             price_list("standard"),
             asked("kunde-a"),

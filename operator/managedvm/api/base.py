@@ -135,6 +135,52 @@ Hash = Annotated[str, Field(min_length=64, max_length=64, pattern=r"^[0-9a-f]{64
 Percent = Annotated[str, Field(max_length=6, pattern=r"^[0-9]{1,3}(\.[0-9]{1,2})?$")]
 Quantity = Annotated[str, Field(min_length=2, max_length=16, pattern=r"^[1-9][0-9]*(Mi|Gi|Ti)$")]
 """A size in whole binary units: memory and disks are sold and configured in them."""
+IpAddress = Annotated[
+    str,
+    Field(
+        min_length=3,
+        max_length=39,
+        pattern=r"^[0-9a-f.:]+$",
+        json_schema_extra={
+            "x-kubernetes-validations": [
+                {
+                    # No name: what a name means, somebody else can change at any time.
+                    "rule": "isIP(self) && ip.isCanonical(self) && ip(self).isGlobalUnicast()",
+                    "message": "not the address of a host on a network: write an IPv4 or IPv6 address in its usual form, "
+                    "no name and no loopback, link-local or multicast address (clause 1: a package serves its own VM)",
+                }
+            ]
+        },
+    ),
+]
+Network = Annotated[
+    str,
+    Field(
+        min_length=4,
+        max_length=43,
+        pattern=r"^[0-9a-f.:]+/[0-9]{1,3}$",
+        json_schema_extra={
+            "x-kubernetes-validations": [
+                {
+                    "rule": "isCIDR(self) && cidr(self) == cidr(self).masked()",
+                    "message": "not a network: write for example 192.0.2.0/24, with no bit set behind the prefix "
+                    "(clause 1: a package serves its own VM)",
+                }
+            ]
+        },
+    ),
+]
+"""A network by its prefix, as `192.0.2.0/24`."""
+SshPort = Annotated[int, Field(ge=1, le=65535)]
+HostKey = Annotated[
+    str,
+    Field(
+        min_length=40,
+        max_length=1024,
+        pattern=r"^(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(256|384|521)) [A-Za-z0-9+/]+={0,2}$",
+    ),
+]
+"""A public key as OpenSSH writes it, without a comment: `ssh-ed25519 AAAA...`."""
 
 NOT_PLACES = ("Factory", "Local", "localtime", "posixrules")
 """Names that lead to some file of a zone database and to no place: what they mean depends on the machine."""

@@ -253,6 +253,24 @@ class Recovery(ApiModel):
     is_missed: bool = Field(description="Whether it was not mended in time.")
 
 
+class InterruptionCause(StrEnum):
+    """What a power cycle without its change means for the request."""
+
+    REFUSED = "Refused"
+    STOPPED = "Stopped"
+
+
+class Interruption(ApiModel):
+    """Why the VM is started again without its change; written before it is started, and gone with the next power cycle."""
+
+    at: Timestamp = Field(description="When that was decided, with the VM off.")
+    cause: InterruptionCause = Field(
+        description="Refused: vCenter refuses the change, or does not start the VM with it, so the request ends once the "
+        "VM runs. Stopped: something else stood in the way, so it waits for the next window."
+    )
+    message: Annotated[str, Field(max_length=512)] = Field(description="What stood in the way, in words.")
+
+
 class RequestTicket(ApiModel):
     """The ticket of the request in the helpdesk; without a number it is wanted and not there yet."""
 
@@ -289,6 +307,9 @@ class ChangeRequestStatus(Status):
     slot: Slot | None = Field(default=None, description="When the work is planned.")
     started_at: Timestamp | None = Field(
         default=None, description="When work in the slot was begun; written before the VM is touched."
+    )
+    interruption: Interruption | None = Field(
+        default=None, description="Why the VM was started again without the change, where it was."
     )
     completed_at: Timestamp | None = Field(
         default=None, description="When it came to its end; by a decision of somebody, when that was made."

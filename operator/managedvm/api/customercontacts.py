@@ -18,6 +18,7 @@ from managedvm.api.base import (
 from managedvm.api.changerequest import RequestKind
 
 SINGLETON = "contacts"
+MOST_REQUESTERS = 64
 
 
 class Requester(ApiModel):
@@ -58,7 +59,21 @@ class CustomerContactsSpec(ApiModel):
     """The customer's people."""
 
     requesters: Annotated[
-        tuple[Requester, ...], Field(max_length=64, json_schema_extra=list_map("email", "from"))
+        tuple[Requester, ...],
+        Field(
+            max_length=MOST_REQUESTERS + 8,  # so that the rule below is heard, which says what to do
+            json_schema_extra={
+                **list_map("email", "from"),
+                "x-kubernetes-validations": [
+                    {
+                        "rule": f"size(self) <= {MOST_REQUESTERS}",
+                        "message": f"requesters: at most {MOST_REQUESTERS} (clause 4: past orders stay explained); export "
+                        "this list, delete it with an identity that holds the verb prune, and create it again with the "
+                        "entries that are in force",
+                    }
+                ],
+            },
+        ),
     ] = Field(default=(), description="Authorised requesters. An entry is ended by `until`, never removed.")
 
 

@@ -1,9 +1,10 @@
 """ManagedVM: one VMware VM with its service level, its package, and the configuration that was agreed for it."""
 
+from datetime import timedelta
 from enum import StrEnum
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, model_validator
 
 from managedvm.api.base import (
     ApiModel,
@@ -13,10 +14,8 @@ from managedvm.api.base import (
     InventoryPath,
     Kind,
     LocalReference,
-    Quantity,
     Resource,
     Rule,
-    SecretReference,
     ShortText,
     Status,
     Timestamp,
@@ -25,7 +24,9 @@ from managedvm.api.base import (
     WeeklyHours,
     list_map,
 )
+from managedvm.api.guest import Guest, GuestStatus
 from managedvm.api.order import ORDER_RULES, Orders, ServicePackage
+from managedvm.api.resources import Resources, ResourceValues
 from managedvm.api.vcenter import Mode
 
 
@@ -41,12 +42,6 @@ class RestartPolicy(StrEnum):
 
     NEVER = "Never"
     IN_WINDOW = "InWindow"
-
-
-class GuestAccess(StrEnum):
-    """How commands reach the guest."""
-
-    VMWARE_TOOLS = "VMwareTools"
 
 
 def _exactly_one(first: str, second: str, message: str) -> dict[str, Any]:
@@ -82,8 +77,14 @@ class VMIdentity(ApiModel):
     )
 
 
+_ONE_PIECE: dict[str, Any] = {"x-kubernetes-map-type": "atomic"}
+"""Whoever applies it writes all of it: what another one wrote into the one before is not part of it."""
+
+
 class AgreedMaintenance(ApiModel):
     """Maintenance windows agreed for this VM alone; they take the place of the service level's."""
+
+    model_config = ConfigDict(json_schema_extra=_ONE_PIECE)
 
     time_zone: TimeZone = Field(description="IANA time zone of the windows. Example: Europe/Berlin.")
     windows: Annotated[
@@ -101,8 +102,8 @@ class Freeze(ApiModel):
         json_schema_extra={
             "x-kubernetes-validations": [
                 {
-                    "rule": "timestamp(self.from) < timestamp(self.until)",
-                    "message": "until must be later than from (clause 5.1)",
+                    "rule": "timestamp(self.until) - timestamp(self.from) >= duration('1s')",
+                    "message": "until must be later than from, by a second at least (clause 5.1): write whole seconds",
                 }
             ]
         }
@@ -111,6 +112,12 @@ class Freeze(ApiModel):
     from_: Timestamp = Field(alias="from", description="Begin of the freeze.")
     until: Timestamp = Field(description="End of the freeze.")
     reason: ShortText = Field(description="Why. Example: Christmas sale.")
+
+    @model_validator(mode="after")
+    def _has_a_length(self) -> Self:
+        if self.until - self.from_ < timedelta(seconds=1):
+            raise ValueError("until must be later than from, by a second at least")
+        return self
 
 
 class MaintenanceAgreement(ApiModel):
@@ -125,74 +132,10 @@ class MaintenanceAgreement(ApiModel):
     ] = Field(default=(), description="Times without maintenance.")
 
 
-class Disk(ApiModel):
-    """A virtual disk, addressed by its controller and unit."""
-
-    name: Annotated[str, Field(min_length=1, max_length=32, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")] = (
-        Field(description="What the disk is for. Example: system.")
-    )
-    device_node: Annotated[
-        str, Field(max_length=12, pattern=r"^(SCSI|SATA|NVME|IDE)\([0-9]:[0-9]{1,2}\)$")
-    ] = Field(
-        description="Virtual device node as vSphere shows it: controller type, bus and unit. Example: SCSI(0:0)."
-    )
-    size: Quantity = Field(
-        description="Size of the virtual disk; it can only grow, and the file system in it is not grown. Example: 40Gi."
-    )
-
-
-class Resources(ApiModel):
-    """The size of the VM (clause 6.3: after the initial configuration each change is billed)."""
-
-    cpus: Annotated[int, Field(ge=1, le=768)] | None = Field(
-        default=None, description="Number of virtual CPUs."
-    )
-    memory: (
-        Annotated[
-            Quantity,
-            Field(
-                json_schema_extra={
-                    "x-kubernetes-validations": [
-                        {
-                            "rule": "isQuantity(self) && quantity(self).isInteger() && "
-                            "quantity(self).asInteger() % 4194304 == 0",
-                            "message": "memory must be a multiple of 4Mi, as vSphere requires (clause 6.3)",
-                        }
-                    ]
-                }
-            ),
-        ]
-        | None
-    ) = Field(default=None, description="Memory. Example: 8Gi.")
-    disks: Annotated[
-        tuple[Disk, ...],
-        Field(
-            max_length=16,
-            json_schema_extra={
-                **list_map("name"),
-                "x-kubernetes-validations": [
-                    {
-                        "rule": "self.all(a, self.exists_one(b, a.deviceNode == b.deviceNode))",
-                        "message": "two disks cannot have the same deviceNode (clause 6.3: a disk is addressed by "
-                        "controller and unit)",
-                    }
-                ],
-            },
-        ),
-    ] = Field(default=(), description="Disks whose size is agreed; other disks of the VM are left alone.")
-
-
-class Guest(ApiModel):
-    """How commands reach the guest, and as whom."""
-
-    access: GuestAccess = Field(default=GuestAccess.VMWARE_TOOLS, description="The way into the guest.")
-    credentials_secret_ref: SecretReference = Field(
-        description="Secret in the namespace of the ManagedVM with the guest's username and password."
-    )
-
-
 class Change(ApiModel):
     """The order slip for a change of the configuration: each change needs a new one (clause 6.3)."""
+
+    model_config = ConfigDict(json_schema_extra=_ONE_PIECE)
 
     id: Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")] = (
         Field(
@@ -202,7 +145,11 @@ class Change(ApiModel):
     requested_by: Identity = Field(
         description="Who asked for it. Naming somebody other than the user who applies it needs the verb `attest`."
     )
-    ticket: ShortText | None = Field(default=None, description="Number of the ticket, where there is one.")
+    ticket: ShortText | None = Field(
+        default=None,
+        description="Number of the ticket, where there is one. A merge patch that does not name it keeps that of the slip "
+        "before: write `ticket: null` for none.",
+    )
 
 
 class ManagedVMSpec(ApiModel):
@@ -259,24 +206,17 @@ class ServiceInForce(ApiModel):
     included: bool = Field(description="Whether the order in force includes it.")
 
 
-class ResourceValues(ApiModel):
-    """A size of the VM as it is or was."""
-
-    cpus: Annotated[int, Field(ge=0, le=4096)] = Field(description="Number of virtual CPUs.")
-    memory: Annotated[str, Field(max_length=16)] = Field(description="Memory.")
-    disks: Annotated[dict[str, Annotated[str, Field(max_length=16)]], Field(max_length=64)] = Field(
-        default={}, description="Size of each disk by its device node."
-    )
-
-
 class VMStatus(ApiModel):
-    """Which VM this is; facts that change rarely."""
+    """Which VM this is; facts that change rarely. Of a VM that is not ours to look at only the identity is known."""
 
     instance_uuid: Uuid = Field(alias="instanceUUID", description="The VM's instance UUID; sticky.")
     v_center_uuid: Uuid = Field(alias="vCenterUUID", description="Identity of the vCenter that it is in.")
-    inventory_path: Annotated[str, Field(max_length=512)] = Field(description="Where it is in the inventory.")
-    power_state: Annotated[str, Field(max_length=16)] = Field(
-        description="PoweredOn, PoweredOff or Suspended."
+    inventory_path: Annotated[str, Field(max_length=512)] | None = Field(
+        default=None, description="Where it is in the inventory; absent where it may not be looked at."
+    )
+    power_state: Annotated[str, Field(max_length=16)] | None = Field(
+        default=None,
+        description="PoweredOn, PoweredOff or Suspended; absent where it may not be looked at.",
     )
 
 
@@ -352,6 +292,9 @@ class ManagedVMStatus(Status):
     )
     availability: AvailabilityStatus | None = Field(
         default=None, description="The availability as it is measured; absent while it is not."
+    )
+    guest: GuestStatus | None = Field(
+        default=None, description="The host key that is trusted; absent before the first contact over SSH."
     )
 
 

@@ -65,21 +65,29 @@ class Order(ApiModel):
     )
 
 
+MOST_ORDERS = 16
+
 Orders = Annotated[
     tuple[Order, ...],
     Field(
         min_length=1,
-        max_length=16,
+        max_length=MOST_ORDERS + 4,  # so that the rule below is heard, which says what to do
         json_schema_extra={
             **list_map("reference"),
             "x-kubernetes-validations": [
+                {
+                    "rule": f"size(self) <= {MOST_ORDERS}",
+                    "message": f"orders: at most {MOST_ORDERS} (clause 1: what was in force when stays known); with "
+                    "deletionProtection false delete this ManagedVM and create it again with the orders that are in force "
+                    "or to come: the VM and all records stay",
+                },
                 {
                     "rule": "self.all(a, self.all(b, a.reference == b.reference || "
                     "(has(a.until) && timestamp(a.until) <= timestamp(b.from)) || "
                     "(has(b.until) && timestamp(b.until) <= timestamp(a.from))))",
                     "message": "orders must not overlap, a VM has at most one package at a time (clause 1): "
                     "set `until` of the earlier order to the `from` of the later one",
-                }
+                },
             ],
         },
     ),

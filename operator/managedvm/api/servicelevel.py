@@ -95,12 +95,26 @@ class HighAvailability(ApiModel):
                     "10m",
                     "30s, and never 0s: each moment would be a failure",
                 ),
-                _bounded(
-                    "ioQuietInterval", "30s", "1h", "120s, and never 0s: that switches the I/O check off"
-                ),
+                {
+                    "rule": "duration(self.ioQuietInterval) == duration('120s')",
+                    "message": "ioQuietInterval: the contract says 120s without disk and network activity (clause 5.2); "
+                    "write 120s",
+                    "fieldPath": ".ioQuietInterval",
+                },
                 _bounded(
                     "minimumUptime", "30s", "1h", "120s, and never 0s: a VM that starts would be restarted"
                 ),
+                _bounded(
+                    "streakEndsAfter",
+                    "10m",
+                    "168h",
+                    "1h, and never 0s: each restart would be the first, and the third in a row never come",
+                ),
+                {
+                    "rule": "self.maximumRestarts <= 3",
+                    "message": "maximumRestarts: a VM is restarted at most 3 times in a row (clause 5.2); write 3 or less",
+                    "fieldPath": ".maximumRestarts",
+                },
             ]
         }
     )
@@ -111,13 +125,13 @@ class HighAvailability(ApiModel):
     )
     io_quiet_interval: Duration = Field(
         description="How long there must be no disk or network activity as well "
-        "(cluster option das.iostatsInterval); the contract says 120s."
+        "(cluster option das.iostatsInterval): 120s, as the contract says."
     )
     minimum_uptime: Duration = Field(
         description="How long after power-on VM monitoring waits for the first heartbeat (minUpTime)."
     )
     maximum_restarts: Annotated[int, Field(ge=1, le=10)] = Field(
-        description="How often in a row a VM is restarted at most (maxFailures); the contract says 3."
+        description="How often in a row a VM is restarted at most (maxFailures): 3 as the contract says, or less."
     )
     streak_ends_after: Duration = Field(
         description="How long the heartbeat must be green before the next restart counts as the first again."
@@ -126,6 +140,20 @@ class HighAvailability(ApiModel):
 
 class ServiceLevelSpec(ApiModel):
     """The promises of one category."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "x-kubernetes-validations": [
+                {
+                    "rule": f"duration(self.{field}) > duration('0s')",
+                    "message": f"{field}: nobody can keep 0s (clause 4.1: what is promised depends on the service level); "
+                    f"write for example {example}",
+                    "fieldPath": f".{field}",
+                }
+                for field, example in (("reactionTime", "30m"), ("recoveryTime", "2h"))
+            ]
+        }
+    )
 
     display_name: ShortText = Field(description="Name as the customer knows it. Example: Premium.")
     availability_percent: Annotated[

@@ -12,6 +12,7 @@ from managedvm.api.base import (
     Kind,
     LocalReference,
     NamespaceName,
+    Network,
     Resource,
     Rule,
     Status,
@@ -46,13 +47,29 @@ class Budget(ApiModel):
 class VCenterSpec(ApiModel):
     """How to reach the vCenter and what is allowed there."""
 
-    server: Annotated[str, Field(min_length=1, max_length=260, pattern=r"^[A-Za-z0-9.-]+(:[0-9]{1,5})?$")] = (
+    server: Annotated[
+        str,
         Field(
-            description="Host name or address, with the port where it is not 443. Example: vcenter.example:443."
-        )
+            min_length=1,
+            max_length=260,
+            pattern=r"^[A-Za-z0-9.-]+(:[0-9]{1,5})?$",
+            json_schema_extra={
+                "x-kubernetes-validations": [
+                    {
+                        "rule": "!self.contains(':') || "
+                        "(int(self.split(':')[1]) >= 1 && int(self.split(':')[1]) <= 65535)",
+                        "message": "server: a port is 1 to 65535 (clause 1: what is ordered is done in this vCenter); "
+                        "write for example vcenter.example:443",
+                    }
+                ]
+            },
+        ),
+    ] = Field(
+        description="Host name or address, with the port where it is not 443. Example: vcenter.example:443."
     )
     credentials_secret_ref: LocalReference = Field(
-        description="Secret in the operator's own namespace with the keys username, password and usually ca.crt."
+        description="Secret in the operator's own namespace with the keys server, username, password and usually "
+        "ca.crt. Its server names each server that it is for, as here, and it is sent to no other."
     )
     tls: Tls = Field(default=Tls(), description="Trust.")
     maximum_mode: Mode = Field(
@@ -70,6 +87,13 @@ class VCenterSpec(ApiModel):
     ] = Field(
         default=(),
         description="Which namespace may claim VMs below which folder; nothing is granted by default.",
+    )
+    guest_networks: Annotated[
+        tuple[Network, ...], Field(max_length=64, json_schema_extra={"x-kubernetes-list-type": "set"})
+    ] = Field(
+        default=(),
+        description="The networks into which the operator itself opens SSH connections, to guests or to jump hosts; none "
+        "by default, since a ManagedVM names the address. Example: 192.0.2.0/24.",
     )
 
 

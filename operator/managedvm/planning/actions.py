@@ -83,6 +83,14 @@ class Reconfigure:
 
 
 @dataclass(frozen=True, slots=True)
+class ReserveSlot:
+    """Keep room among the tasks that may run in the vCenter for a VM that is about to be shut down; stop without it."""
+
+    vm: str
+    clause: Clause = Clause.CHANGE_BY_EFFORT
+
+
+@dataclass(frozen=True, slots=True)
 class ShutDownGuest:
     """Ask the guest to shut down. It may refuse; nobody pulls the plug."""
 
@@ -96,6 +104,35 @@ class PowerOn:
 
     vm: str
     clause: Clause = Clause.CHANGE_BY_EFFORT
+
+
+@dataclass(frozen=True, slots=True)
+class TakeSnapshot:
+    """Take a snapshot of a VM's disks, without its memory. `quiesce`: let VMware Tools bring the guest to rest for it."""
+
+    vm: str
+    name: str
+    description: str
+    quiesce: bool
+    clause: Clause
+
+
+@dataclass(frozen=True, slots=True)
+class RevertToSnapshot:
+    """Make a VM what it was when a snapshot of ours was taken. It is off afterwards."""
+
+    vm: str
+    snapshot: str
+    clause: Clause
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveSnapshot:
+    """Remove a snapshot of ours; the VM stays as it is, and so do all other snapshots."""
+
+    vm: str
+    snapshot: str
+    clause: Clause
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,8 +195,12 @@ Action = (
     | OverrideHighAvailability
     | ConfigureClusterHighAvailability
     | Reconfigure
+    | ReserveSlot
     | ShutDownGuest
     | PowerOn
+    | TakeSnapshot
+    | RevertToSnapshot
+    | RemoveSnapshot
     | RecordRequest
     | RecordWork
     | AdvanceRequest
@@ -167,11 +208,26 @@ Action = (
     | EndOutage
 )
 
-EFFECTS = (OverrideHighAvailability, ConfigureClusterHighAvailability, Reconfigure, ShutDownGuest, PowerOn)
+EFFECTS = (
+    OverrideHighAvailability,
+    ConfigureClusterHighAvailability,
+    Reconfigure,
+    ShutDownGuest,
+    PowerOn,
+    TakeSnapshot,
+    RevertToSnapshot,
+    RemoveSnapshot,
+)
 """The actions whose effect is in vCenter and is seen in the inventory, a moment later."""
 
 MEASURING = (RecordOutage, EndOutage)
 """The actions that tell what was measured: no mode and no package decides about them."""
+
+REPAIRS = (OverrideHighAvailability, ConfigureClusterHighAvailability)
+"""The effects that restore what the service level promises."""
+
+REMEMBERED = (Reconfigure, ShutDownGuest, PowerOn)
+"""The effects whose refusal is seen in the inventory too, so that the next pass decides on it."""
 
 RECORDS = (RecordRequest, RecordWork, AdvanceRequest, *MEASURING)
 """The actions that write the ledger; each may be repeated without harm."""

@@ -29,6 +29,9 @@ ENABLED = "enabled"
 NO_WINDOW = -1
 """`maxFailureWindow` without a limit of time: the contract says three in a row, not three a day."""
 
+BEING_REPAIRED = "; it is being repaired"
+"""What is said of settings while their repair is on its way."""
+
 _PRIORITY = {
     RestartPriority.LOWEST: "lowest",
     RestartPriority.LOW: "low",
@@ -113,7 +116,7 @@ def _repair(
     finding = fails(
         Aspect.HIGH_AVAILABILITY_CONFIGURED,
         Reason.HA_REPAIRING,
-        f"{words}; it is being repaired",
+        f"{words}{BEING_REPAIRED}",
         Clause.HIGH_AVAILABILITY,
     )
     is_under_way = task is not None and task.is_running

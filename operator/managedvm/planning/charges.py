@@ -23,6 +23,12 @@ def automated_charge(book: money.PriceBook, begin: datetime, end: datetime) -> C
     return _charge(book, cost, by, Billing.EFFORT, cost.free_because or _explained(book, cost))
 
 
+def time_elsewhere(book: money.PriceBook, request: str) -> Charge:
+    """Return the charge of a change that one task has made together with another, whose record has the time of both."""
+    words = f"one task made this change together with that of request {request}, whose record has its time"
+    return _charge(book, money.Charge((), book.currency), Clause.CHANGE_BY_EFFORT, Billing.EFFORT, words)
+
+
 def persons_charge(book: money.PriceBook, verdict: Verdict, begin: datetime, end: datetime) -> Charge:
     """Return what a person's work costs: nothing where it is included, else its time at the rates valid then.
 

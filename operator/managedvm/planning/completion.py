@@ -17,7 +17,7 @@ from managedvm.planning.case import (
     standing_of_request,
     was_asked,
 )
-from managedvm.planning.charges import automated_charge
+from managedvm.planning.charges import automated_charge, time_elsewhere
 from managedvm.planning.clauses import Clause
 from managedvm.planning.findings import Aspect, Finding, Reason, fails, holds
 from managedvm.planning.money import NoRateError, Prices
@@ -25,7 +25,7 @@ from managedvm.planning.observed import TaskFacts, TaskState, Unknown
 from managedvm.planning.plan import Part
 from managedvm.planning.records import advanced, work_entry
 from managedvm.planning.standing import Standing
-from managedvm.planning.targets import found_value, note_key
+from managedvm.planning.targets import carried_by, found_value, note_key
 
 _EFFORT = Clause.CHANGE_BY_EFFORT
 
@@ -53,7 +53,9 @@ def complete(case: Case, request: ChangeRequest) -> Part:
             case, request, "the VM has another value, and no task of ours is known. Somebody must look"
         )
     stands = standing_of_request(case, request)
-    billed = closing(request, stands, _own_task(case, request), case.prices, case.now)
+    aspect = aspect_of(request) or ""
+    carrier = carried_by(case.facts, aspect, request.metadata.name)
+    billed = closing(request, stands, _own_task(case, request), case.prices, case.now, carrier=carrier)
     if isinstance(billed, str):
         return _not_billed(case, request, billed)
     progress = fails(
@@ -71,8 +73,13 @@ def closing(
     task: TaskFacts | None,
     prices: Prices,
     now: datetime,
+    *,
+    carrier: str | None = None,
 ) -> tuple[RecordWork, AdvanceRequest] | str:
-    """Return the actions that bill and close a request that has taken effect, or in words why that cannot be done."""
+    """Return the actions that bill and close a request that has taken effect, or in words why that cannot be done.
+
+    Where one task made the changes of several requests, `carrier` is the one whose record has the time; see 0026.
+    """
     activity = _activity(request)
     begin, end = (task.begin or task.queued_at, task.end or now) if task else (now, now)
     if task is None:
@@ -81,7 +88,7 @@ def closing(
     if book is None:
         return "no price list is valid for its customer at that time, or it is gone. Restore it"
     try:
-        charge = automated_charge(book, begin, end)
+        charge = automated_charge(book, begin, end) if carrier is None else time_elsewhere(book, carrier)
     except NoRateError as error:
         return f"{error}. Add a rate"
     entry = work_entry(request, activity, begin=begin, end=end, task=task, charge=charge)

@@ -217,9 +217,16 @@ def _used_up(target: Target, used: ChangeRequest) -> Finding:
     return fails(
         Aspect.RESOURCES_AS_AGREED,
         Reason.ORDER_USED_UP,
-        f"{target.change}: request {used.metadata.name} is {used.status.state}. Order again with a new spec.change",
+        f"{target.change}: request {used.metadata.name} is {used.status.state}{_why(used)}. Order again with a new "
+        "spec.change",
         Clause.DOCUMENTED,
     )
+
+
+def _why(used: ChangeRequest) -> str:
+    """Return in words what has made a power cycle end without its change, where that is why the request was refused."""
+    note = used.status.interruption
+    return f": {note.message}" if note is not None and used.status.state is RequestState.REFUSED else ""
 
 
 def _drifted(target: Target) -> Finding:

@@ -7,16 +7,19 @@ of us, nothing else is decided.
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
+from managedvm.api.changerequest import InterruptionCause
 from managedvm.planning.actions import Reconfigure, ShutDownGuest
 from managedvm.planning.case import Case, Job, aspect_of
 from managedvm.planning.clauses import Clause
-from managedvm.planning.completion import abandoned
+from managedvm.planning.completion import abandoned, has_taken_effect
 from managedvm.planning.configuration import decide
 from managedvm.planning.findings import Aspect, Finding, Reason, fails, shortened, some, unknown
 from managedvm.planning.observed import RECONFIGURE, PowerState, TaskFacts, Unknown, VirtualMachine
 from managedvm.planning.plan import Part, joined
 from managedvm.planning.powercycle import (
+    POWER_CYCLE,
     asked_until,
+    back_again,
     changes,
     confirmed,
     give_up_slot,
@@ -25,11 +28,12 @@ from managedvm.planning.powercycle import (
     progress,
     records,
     slot_over_at,
-    started_again,
     waits,
 )
-from managedvm.planning.retry import refusal, rests_until
-from managedvm.planning.targets import Target, Unit
+from managedvm.planning.poweron import ShutDown, interrupted, shut_down, start_again
+from managedvm.planning.retry import refusal, refused, rests_until
+from managedvm.planning.targets import Target, Unit, effort_notes
+from managedvm.planning.undo import undo
 
 LOOK_AGAIN = timedelta(minutes=1)
 """How long we wait before reading once more what vCenter is working on."""
@@ -43,7 +47,7 @@ def resize(case: Case, wanted: tuple[Target, ...]) -> Part:
         is_quiet = not open_requests and all(target.is_met for target in wanted)
         words = f"vCenter is working on {case.running.moref} ({case.running.method})"
         return Part() if is_quiet else Part(findings=(progress(words),))
-    if isinstance(case.task, Unknown) and open_requests:
+    if isinstance(case.task, Unknown) and open_requests and not _is_down_for_long(case):
         words = f"Whether vCenter is changing the VM cannot be read: {shortened(case.task.reason)}; nothing is concluded"
         finding = unknown(
             Aspect.RESOURCES_AS_AGREED, Reason.VCENTER_UNREACHABLE, words, Clause.CHANGE_BY_EFFORT
@@ -51,11 +55,15 @@ def resize(case: Case, wanted: tuple[Target, ...]) -> Part:
         return Part(findings=(finding,), next_check=case.now + LOOK_AGAIN)
     decided = [decide(case, target) for target in wanted]
     jobs = tuple(job for job in decided if isinstance(job, Job))
-    if case.is_down:
-        return _while_down(case, jobs)
+    down = shut_down(case.facts, open_requests)
+    if down is not None:
+        return _while_down(case, down, jobs)
+    returned = back_again(case)
+    if returned is not None:
+        return returned
     over = missed(case)
     if over and case.may_act:
-        return give_up_slot(over)
+        return give_up_slot(case, over)
     asked_for = {target.aspect for target in wanted}
     return joined(
         (
@@ -67,11 +75,37 @@ def resize(case: Case, wanted: tuple[Target, ...]) -> Part:
     )
 
 
-def _while_down(case: Case, jobs: tuple[Job, ...]) -> Part:
-    """Return what is left to do while the VM is off because of us; nothing else is decided until it runs again."""
-    if jobs and case.may_act and _resting(case, jobs) is None:
-        return _reconfigure(case, jobs)
-    return started_again(case)
+def _is_down_for_long(case: Case) -> bool:
+    """Return whether the VM was asked to shut down so long ago that it must not wait for one more read."""
+    over = asked_until(case)
+    return case.facts.power is PowerState.OFF and over is not None and over + POWER_CYCLE <= case.now
+
+
+def _while_down(case: Case, down: ShutDown, jobs: tuple[Job, ...]) -> Part:
+    """Return what is left to do while the VM is off because of us; nothing else is decided until it runs again.
+
+    A change is tried once while the VM is down. Where vCenter refuses it, the request says so before the VM is started,
+    and ends when it runs: nothing is shut down a second time for what was refused.
+    """
+    start = start_again(down, case.now, may_act=case.may_act)
+    if not case.may_act:
+        return start
+    refusing, _ = _refused_task(case)
+    undoing = undo(case) if refusing is None else None
+    if undoing is not None:
+        return undoing
+    todo = tuple(job for job in jobs if job.status.interruption is None)
+    is_time = not down.is_slot_over(case.now) and not isinstance(case.task, Unknown)
+    if todo and is_time and refusing is None:
+        return _reconfigure(case, todo)
+    if refusing is not None:
+        marked = [job.request for job in todo if job.request is not None]
+        why, cause = refused(refusing), InterruptionCause.REFUSED
+    else:
+        marked = [r for r in down.asked if r.status.interruption is None and not has_taken_effect(case, r)]
+        why, cause = "something stood in its way, see ResourcesAsAgreed", InterruptionCause.STOPPED
+    notes = (interrupted(request, cause, why, case.now) for request in marked)
+    return joined((*(Part(actions=(note,)) for note in notes), start))
 
 
 def execute(case: Case, jobs: tuple[Job, ...]) -> Part:
@@ -179,6 +213,8 @@ def is_hot(target: Target, vm: VirtualMachine) -> bool:
 def _reconfigure(case: Case, jobs: tuple[Job, ...]) -> Part:
     """Return intent and act: the records first, one more look at the order, then one reconfiguration for all."""
     notes = {job.target.note_key: job.name for job in jobs}
+    if len(jobs) > 1:
+        notes |= effort_notes({job.target.aspect: job.name for job in jobs})
     act = _change(case, tuple(job.target for job in jobs), Clause.CHANGE_BY_EFFORT, notes)
     finding = progress(f"{changes(jobs)} is being set")
     return Part(findings=(finding,), actions=(*records(jobs), confirmed(case), act))
@@ -195,9 +231,8 @@ def _resting(case: Case, jobs: tuple[Job, ...]) -> Part | None:
 
 def _refused_task(case: Case) -> tuple[TaskFacts | None, datetime | None]:
     """Return the reconfiguration that was refused lately, and when it may be tried again."""
-    for task in (case.facts.task, case.task):
-        if isinstance(task, TaskFacts) and task.method == RECONFIGURE:
-            again = rests_until(task, case.now)
-            if again is not None:
-                return task, again
+    for task in (case.facts.refusal_of(RECONFIGURE), case.task):
+        again = rests_until(task, case.now) if isinstance(task, TaskFacts) else None
+        if isinstance(task, TaskFacts) and again is not None:
+            return task, again
     return None, None

@@ -29,6 +29,8 @@ class Aspect(StrEnum):
     TOOLS_RUNNING = "ToolsRunning"
     HIGH_AVAILABILITY_CONFIGURED = "HighAvailabilityConfigured"
     RESTARTS_WITHIN_LIMIT = "RestartsWithinLimit"
+    GUEST_IDENTIFIED = "GuestIdentified"
+    SNAPSHOT_SETTLED = "SnapshotSettled"
     RESOURCES_AS_AGREED = "ResourcesAsAgreed"
     CONNECTED = "Connected"
     CLUSTERS_CONFIGURED = "ClustersConfigured"
@@ -113,7 +115,12 @@ class Reason(Enum):
     PERMITTED = ("Permitted", Effect.NONE, "Changes are permitted.")
     OBSERVE_ONLY = ("ObserveOnly", Effect.NONE, "Observe mode: everything is decided, nothing is done.")
     SUSPENDED = ("Suspended", Effect.NONE, "Suspended by spec.suspend: nothing is decided.")
-    POLICY_BINDING_MISSING = ("PolicyBindingMissing", Effect.STALLED, "An admission policy is not bound.")
+    BEING_DELETED = ("BeingDeleted", Effect.STALLED, "The object is deleted; only a finalizer keeps it.")
+    POLICY_BINDING_MISSING = (
+        "PolicyBindingMissing",
+        Effect.STALLED,
+        "An admission policy is missing, or not bound as it ships.",
+    )
     LEDGER_UNPROTECTED = ("LedgerUnprotected", Effect.STALLED, "The Namespace is not protected as a ledger.")
     TOOLS_RUNNING = ("ToolsRunning", Effect.NONE, "VMware Tools run.")
     TOOLS_NOT_RUNNING = (
@@ -205,7 +212,7 @@ class Reason(Enum):
     LEFT_POWERED_OFF = (
         "LeftPoweredOff",
         Effect.STALLED,
-        "We have shut the VM down for a change and may not start it now.",
+        "The VM is off because we have shut it down for a change, and it does not start or may not be started now.",
     )
     SHUTDOWN_TIMED_OUT = (
         "GuestShutdownTimedOut",
@@ -335,6 +342,45 @@ class Reason(Enum):
         Effect.RECONCILING,
         "The request has no ticket in the helpdesk yet, and nothing is billed before.",
     )
+    HOST_KEY_GIVEN = (
+        "HostKeyGiven",
+        Effect.NONE,
+        "The guest must show over SSH the host key that the spec names.",
+    )
+    HOST_KEY_PINNED = (
+        "HostKeyPinned",
+        Effect.NONE,
+        "The host key of the first contact over SSH is kept; no other is accepted.",
+    )
+    HOST_KEY_AWAITED = (
+        "HostKeyAwaited",
+        Effect.NONE,
+        "The guest has not been met over SSH yet; nothing is sent to it before.",
+    )
+    HOST_KEY_CHANGED = (
+        "HostKeyChanged",
+        Effect.STALLED,
+        "The guest shows another host key than the one that is trusted; nothing is sent to it.",
+    )
+    GUEST_NETWORK_NOT_GRANTED = (
+        "GuestNetworkNotGranted",
+        Effect.STALLED,
+        "The VCenter lets the operator open no SSH connection to that address.",
+    )
+    SNAPSHOT_IN_PROGRESS = ("SnapshotInProgress", Effect.RECONCILING, "vCenter is at a snapshot of ours.")
+    SNAPSHOT_TAKEN = ("SnapshotTaken", Effect.NONE, "There is a way back; the message says how good.")
+    SNAPSHOT_REVERTED = ("SnapshotReverted", Effect.NONE, "The VM is as it was before the change.")
+    SNAPSHOT_REMOVED = ("SnapshotRemoved", Effect.NONE, "No snapshot of ours is left.")
+    SNAPSHOT_REFUSED = ("SnapshotRefused", Effect.STALLED, "vCenter has refused a snapshot; tried again.")
+    SNAPSHOT_IN_THE_WAY = ("SnapshotInTheWay", Effect.STALLED, "Another snapshot keeps us from taking ours.")
+    SNAPSHOT_LOST = (
+        "SnapshotLost",
+        Effect.STALLED,
+        "Somebody has removed our snapshot; no way back is left.",
+    )
+    SNAPSHOT_TOO_OLD = ("SnapshotTooOld", Effect.STALLED, "A snapshot of ours is older than it should get.")
+    SNAPSHOT_TOO_LARGE = ("SnapshotTooLarge", Effect.STALLED, "A snapshot of ours fills the datastore.")
+    CONSOLIDATION_NEEDED = ("ConsolidationNeeded", Effect.STALLED, "Disks of removed snapshots are left.")
     INVALID_SPEC = ("InvalidSpec", Effect.STALLED, "The object does not fit this version of the operator.")
     WAITING = ("Waiting", Effect.RECONCILING, "A call did not get through; it is tried again.")
     REFUSED = ("Refused", Effect.STALLED, "vCenter or the API server has refused a call.")

@@ -63,6 +63,18 @@ class Sticky:
     instance_uuid: str
 
 
+def own_claim(held: tuple[VMClaim, ...], vm: ManagedVM) -> VMClaim | None:
+    """Return the claim that tells which VM the ManagedVM has; a UUID in its spec leaves no choice."""
+    named = vm.spec.vm.instance_uuid
+    fitting = (claim for claim in held if named in (None, claim.spec.instance_uuid))
+    return min(fitting, key=lambda claim: claim.metadata.name, default=None)
+
+
+def sighted_vm(sight: Sight | Unknown | None) -> VirtualMachine | None:
+    """Return the VM that the inventory shows for a ManagedVM, None where it shows none."""
+    return (sight.by_uuid or sight.at_path) if isinstance(sight, Sight) else None
+
+
 def sticky_identity(vm: ManagedVM, own_claim: VMClaim | None) -> Sticky | None:
     """Return the identity that counts from now on, or None while the path was never resolved."""
     if own_claim is not None:
@@ -216,6 +228,21 @@ def vm_status(found: Identified) -> VMStatus:
         inventory_path=shortened(found.facts.path, _LONGEST_PATH),
         power_state=found.facts.power.value,
     )
+
+
+def vm_not_looked_at(vm: ManagedVM, own_claim: VMClaim | None) -> VMStatus | None:
+    """Return what status says of a VM that is not ours to look at: which one it was, so that no other takes its place."""
+    sticky = sticky_identity(vm, own_claim)
+    return VMStatus(instance_uuid=sticky.instance_uuid, v_center_uuid=sticky.vcenter_uuid) if sticky else None
+
+
+def of_this_vm(vm: ManagedVM, found: Identified) -> ManagedVM:
+    """Return the ManagedVM without what its status remembers of another VM."""
+    known = vm.status.vm
+    if known is None or known.instance_uuid == found.facts.instance_uuid:
+        return vm
+    nothing = {"configuration": None, "high_availability": None, "availability": None}
+    return vm.model_copy(update={"status": vm.status.model_copy(update=nothing)})
 
 
 def is_granted(vcenter: VCenterSpec, namespace: str, path: str) -> bool:

@@ -20,7 +20,11 @@ from managedvm.api.servicelevel import ServiceLevelSpec
 from managedvm.api.vcenter import Mode, VCenterSpec
 from managedvm.api.vmclaim import VMClaim
 from managedvm.planning import availability
-from managedvm.planning.actions import Action, PowerOn, Reconfigure, ShutDownGuest
+from managedvm.planning.actions import (
+    Action,
+    OverrideHighAvailability,
+)
+from managedvm.planning.baseline import with_baseline
 from managedvm.planning.case import Case
 from managedvm.planning.clauses import Clause
 from managedvm.planning.completion import complete, has_taken_effect
@@ -28,27 +32,29 @@ from managedvm.planning.configuration import settled_slip
 from managedvm.planning.downtime import plan_availability
 from managedvm.planning.entitlement import Entitlement, entitle, services, shown
 from managedvm.planning.execution import execute_initial, resize
-from managedvm.planning.findings import Aspect, Finding, Reason, fails, holds, shortened
+from managedvm.planning.findings import Aspect, Finding, Reason, fails, holds, shortened, some
+from managedvm.planning.guestaccess import plan_guest
 from managedvm.planning.identity import (
     Identified,
     Sight,
     identify,
+    of_this_vm,
     outlived,
     plan_claim,
     release,
     sticky_identity,
+    vm_not_looked_at,
     vm_status,
 )
 from managedvm.planning.maintenance import maintenance_calendar
 from managedvm.planning.money import Prices
-from managedvm.planning.observed import RECONFIGURE, ClusterFacts, PowerState, TaskFacts, Unknown
+from managedvm.planning.observed import ClusterFacts, TaskFacts, Unknown
 from managedvm.planning.outages import Measured, Planned
-from managedvm.planning.plan import Part, joined
-from managedvm.planning.powercycle import asked_until
-from managedvm.planning.retry import rests_until
+from managedvm.planning.plan import Group, Part, flat, joined
+from managedvm.planning.poweron import left_off, shut_down, start_again
 from managedvm.planning.targets import (
     Baseline,
-    baseline_note,
+    as_agreed,
     missing_disks,
     noted_baseline,
     size_of,
@@ -66,6 +72,7 @@ class Observed:
     that are open, and those of the order slip in force. `decisions` are those about open requests, by the name of the
     request. Since `elsewhere_since` the customer lists somebody for another of its namespaces. `outages` are those of the VM
     and of its vCenter as a whole, `plans` the times that requests for the VM were planned for and that were not given up.
+    `host_key` is what the guest shows over SSH, read only while a first contact is due.
     """
 
     levels: Mapping[str, ServiceLevelSpec]
@@ -86,6 +93,7 @@ class Observed:
     elsewhere_since: datetime | None = None
     outages: tuple[Outage, ...] = ()
     plans: tuple[Planned, ...] = ()
+    host_key: str | Unknown | None = None
 
     @property
     def has_open_requests(self) -> bool:
@@ -95,12 +103,22 @@ class Observed:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Actions in order, findings, the status without its conditions, and when to look again."""
+    """Groups of actions in order, findings, the status without its conditions, and when to look again.
 
-    actions: tuple[Action, ...]
+    `is_identified`: the VM was found and is nobody else's. `may_act`: its claim is held and it may be changed.
+    """
+
+    groups: tuple[Group, ...]
     findings: tuple[Finding, ...]
     status: ManagedVMStatus
     next_check: datetime | None
+    is_identified: bool = False
+    may_act: bool = False
+
+    @property
+    def actions(self) -> tuple[Action, ...]:
+        """All actions in order."""
+        return flat(self.groups)
 
 
 def effective_mode(vm: ManagedVM, vcenter: VCenterSpec | None) -> Mode:
@@ -123,6 +141,7 @@ def plan(vm: ManagedVM, observed: Observed, now: datetime) -> Plan:
         configuration=vm.status.configuration,
         high_availability=vm.status.high_availability,
         availability=vm.status.availability,
+        guest=vm.status.guest,
     )
     permitted = permission(vm, observed, mode)
     if vm.spec.suspend:
@@ -133,13 +152,16 @@ def plan(vm: ManagedVM, observed: Observed, now: datetime) -> Plan:
         return _plan(joined((base, release(free))), status)
     found = _identified(vm, observed)
     if isinstance(found, Finding):
-        known = None if found.reason is Reason.NOT_GRANTED else status.vm
+        begun = _begun(vm, observed, now)
+        known = vm_not_looked_at(vm, observed.own_claim) if found.reason is Reason.NOT_GRANTED else status.vm
         out_of_sight, availability_status = Part(), status.availability
         if found.reason is Reason.VM_NOT_CONNECTED and observed.own_claim is not None:
             out_of_sight, availability_status = _availability(vm, observed, entitlement, permitted, now)
         changes = {"vm": known, "availability": availability_status}
-        return _plan(joined((base, Part(findings=(found,)), out_of_sight)), status.model_copy(update=changes))
-    return _plan_for(vm, observed, entitlement, found, (base, permitted, status), now=now)
+        return _plan(
+            joined((base, Part(findings=(found,)), begun, out_of_sight)), status.model_copy(update=changes)
+        )
+    return _plan_for(of_this_vm(vm, found), observed, entitlement, found, (base, permitted, status), now=now)
 
 
 def _suspended(
@@ -154,8 +176,12 @@ def _suspended(
     )
     found = _identified(vm, observed)
     if isinstance(found, Finding) or observed.own_claim is None or observed.customer is None:
-        return Plan((), (finding,), vm.status, None)
+        begun = _begun(vm, observed, now)
+        return _plan(joined((Part(findings=(finding,)), begun)), vm.status)
     case = _case(vm, observed, entitlement, found, observed.customer, (False, may_record(permitted)), now)
+    down = shut_down(found.facts, case.open_requests)
+    if down is not None:
+        return _plan(joined((Part(findings=(finding,)), start_again(down, now, may_act=False))), vm.status)
     closed = joined(complete(case, r) for r in case.open_requests if has_taken_effect(case, r))
     # The clocks of the contract go on: no switch hides an outage.
     measured, shows = Part(), vm.status.availability
@@ -163,8 +189,28 @@ def _suspended(
         measured, shows = _availability(vm, observed, entitlement, permitted, now)
     done = joined((closed, measured))
     return Plan(
-        done.actions, (finding,), vm.status.model_copy(update={"availability": shows}), done.next_check
+        done.groups, (finding,), vm.status.model_copy(update={"availability": shows}), done.next_check
     )
+
+
+def _begun(vm: ManagedVM, observed: Observed, now: datetime) -> Part:
+    """Return how a VM is started again that we have shut down, where nothing else may be decided about it any more.
+
+    Its own requests name it by identity, so it needs neither a grant nor a Customer; only whose VM it is now counts.
+    """
+    sight = observed.sight
+    facts = sight.by_uuid if isinstance(sight, Sight) else None
+    if not isinstance(sight, Sight) or facts is None or not facts.connected:
+        return Part()
+    found = Identified(facts, sight.vcenter_uuid)
+    named = (r for r in observed.requests.values() if r.spec.vm == found.identity)
+    down = shut_down(facts, (r for r in named if r.status.state not in FINAL_STATES))
+    if down is None:
+        return Part()
+    claim, meta = observed.claims.get(found.claim), vm.metadata
+    if claim is not None and not claim.spec.owner.is_named(meta.namespace, meta.name):
+        return Part(findings=(left_off("and it is another ManagedVM's now. Start it there"),))
+    return start_again(down, now, may_act=False)
 
 
 def _identified(vm: ManagedVM, observed: Observed) -> Identified | Finding:
@@ -229,7 +275,10 @@ def _plan_for(
         may_act=enforce and entitlement.level is not None,
     )
     if claimed.reason is Reason.CONFLICT:
-        return _plan(joined((base, Part(findings=(claimed,)))), status.model_copy(update={"vm": None}))
+        known, begun_before = vm_not_looked_at(vm, observed.own_claim), _begun(vm, observed, now)
+        return _plan(
+            joined((base, Part(findings=(claimed,)), begun_before)), status.model_copy(update={"vm": known})
+        )
     seen = holds(
         Aspect.VM_FOUND,
         Reason.VM_FOUND,
@@ -237,10 +286,17 @@ def _plan_for(
         Clause.AS_ORDERED,
     )
     parts = [base, Part(findings=(seen, claimed), actions=(make_claim,) if make_claim else ())]
-    changes: dict[str, object] = {"vm": vm_status(found)}
+    memory = vm.status
+    changes: dict[str, object] = {
+        "vm": vm_status(found),
+        "configuration": memory.configuration,
+        "high_availability": memory.high_availability,
+        "availability": memory.availability,
+    }
     if make_claim is None:
         # What else there is to do waits for the claim, so that two ManagedVMs never both act on one VM.
         enforce = enforce and claimed.reason is Reason.CLAIM_HELD
+        rights = (enforce, may_record(permitted) and claimed.reason is Reason.CLAIM_HELD)
         if entitlement.level is not None:
             restarts = availability.streak(
                 vm.status.high_availability, facts, entitlement.level.high_availability, now
@@ -250,14 +306,14 @@ def _plan_for(
                 availability.plan_restarts(restarts, entitlement.level.high_availability),
             )
             changes["high_availability"] = restarts.status
-        rights = (enforce, may_record(permitted) and claimed.reason is Reason.CLAIM_HELD)
         measured = Part()
         if claimed.reason is Reason.CLAIM_HELD:
             measured, changes["availability"] = _availability(vm, observed, entitlement, permitted, now)
         size, changes["configuration"] = _size(vm, observed, entitlement, found, rights=rights, now=now)
-        # An outage that cannot be written must not keep anybody from mending it.
-        parts += (replace(measured, actions=()), size, Part(actions=measured.actions))
-    return _plan(joined(parts), status.model_copy(update=changes))
+        parts += (measured, size)
+    met, changes["guest"] = plan_guest(vm, facts, observed.vcenter, observed.host_key, now)
+    whole = _plan(joined((*parts, met)), status.model_copy(update=changes))
+    return replace(whole, is_identified=True, may_act=enforce and make_claim is None)
 
 
 def _availability(
@@ -284,7 +340,11 @@ def _availability(
 
 
 def _plan(part: Part, status: ManagedVMStatus) -> Plan:
-    return Plan(part.actions, part.findings, status, part.next_check)
+    # What is begun is brought to its end before vSphere HA is repaired: a VM may be off meanwhile.
+    groups = sorted(
+        part.groups, key=lambda group: any(isinstance(a, OverrideHighAvailability) for a in group)
+    )
+    return Plan(tuple(groups), part.findings, status, part.next_check)
 
 
 def permission(vm: ManagedVM, observed: Observed, mode: Mode) -> Finding:
@@ -302,7 +362,7 @@ def permission(vm: ManagedVM, observed: Observed, mode: Mode) -> Finding:
         return fails(
             Aspect.CHANGES_PERMITTED,
             Reason.POLICY_BINDING_MISSING,
-            f"Admission policy binding {', '.join(observed.missing_policies)} is missing, so the API server does not "
+            f"Admission policy {some(observed.missing_policies)} is not in force as it ships, so the API server does not "
             "refuse what the contract forbids; nothing is done. Apply manifests/base/policies",
             Clause.DOCUMENTED,
         )
@@ -337,7 +397,7 @@ def _size(
     """Return what is done about the size of the VM, and what status shows of it."""
     facts, level, before = found.facts, entitlement.level, vm.status.configuration
     if observed.customer is None:
-        return Part(), before
+        return _begun(vm, observed, now), before
     case = _case(vm, observed, entitlement, found, observed.customer, rights, now)
     if level is None:
         # Nothing new is done, but what was begun is brought to its end: the VM started again, the work recorded.
@@ -349,49 +409,13 @@ def _size(
         return execute_initial(case, unmet), None
     baseline = known or Baseline(size_of(facts), now)
     part = joined((Part(findings=missing_disks(vm.spec.resources, facts)), resize(case, wanted)))
-    part = _with_baseline(part, case, baseline)
+    part = with_baseline(part, case, baseline)
     if not part.findings:
-        part = joined((part, Part(findings=(_as_agreed(vm),))))
+        part = joined((part, Part(findings=(as_agreed(vm.spec.resources),))))
     return part, ConfigurationStatus(
         origin=vm.spec.vm.origin,
         baseline=baseline.size,
         baseline_at=baseline.at,
         current=size_of(facts),
         settled_change=settled_slip(case, wanted),
-    )
-
-
-def _with_baseline(part: Part, case: Case, baseline: Baseline) -> Part:
-    """Return the plan with the baseline noted at the VM, in the same task as a change where there is one.
-
-    Without a package nothing but vSphere HA is done, so there the status alone remembers it.
-    """
-    is_due = case.may_act and case.entitlement.package is not None and noted_baseline(case.facts) is None
-    is_busy = case.running is not None or any(isinstance(a, PowerOn | ShutDownGuest) for a in part.actions)
-    if not is_due or is_busy or case.facts.power is PowerState.SUSPENDED or asked_until(case) is not None:
-        return part
-    note = baseline_note(baseline, case.facts.instance_uuid)
-    actions = list(part.actions)
-    for index, action in enumerate(actions):
-        if isinstance(action, Reconfigure):
-            actions[index] = replace(action, notes={**note, **action.notes})
-            return Part(part.findings, tuple(actions), part.next_check)
-    task = case.facts.task
-    again = rests_until(task, case.now) if task is not None and task.method == RECONFIGURE else None
-    if again is not None:
-        return joined((part, Part(next_check=again)))
-    noting = Reconfigure(case.facts.moref, case.facts.change_version, Clause.AS_ORDERED, notes=note)
-    return Part(part.findings, (*part.actions, noting), part.next_check)
-
-
-def _as_agreed(vm: ManagedVM) -> Finding:
-    if vm.spec.resources is None:
-        return holds(
-            Aspect.RESOURCES_AS_AGREED, Reason.NO_SIZE_AGREED, "spec.resources names no size", Clause.CAPACITY
-        )
-    return holds(
-        Aspect.RESOURCES_AS_AGREED,
-        Reason.RESOURCES_AS_AGREED,
-        "The VM has the agreed size",
-        Clause.CHANGE_BY_EFFORT,
     )

@@ -61,6 +61,23 @@ class HaSettings:
 RECONFIGURE = "ReconfigVM_Task"
 """The method of the task that changes a VM's configuration."""
 
+POWER_ON = "PowerOnVM_Task"
+"""The method of the task that starts a VM."""
+
+SHUT_DOWN = "ShutdownGuest"
+"""The method that asks a guest to shut down. It makes no task; only its refusal is shown as one."""
+
+NO_PERMISSION = "NoPermission"
+"""The fault of what our account may not do: trying another way does not help."""
+
+
+CREATE_SNAPSHOT, REVERT_TO_SNAPSHOT, REMOVE_SNAPSHOT = (
+    "CreateSnapshot_Task",
+    "RevertToSnapshot_Task",
+    "RemoveSnapshot_Task",
+)
+"""The methods of the tasks that a snapshot comes, is gone back to, and goes by."""
+
 
 OUTRUN = "ConcurrentAccess"
 """The fault of a task that came too late: the VM had changed since it was decided on. Nothing was done or refused."""
@@ -79,7 +96,8 @@ class TaskState(StrEnum):
 class TaskFacts:
     """A vCenter task on a VM that we started, or found again.
 
-    `queued_at`, `begin` and `end` are vCenter's clock, which may be wrong: they are for records. `seen_at` is our own:
+    A call that was refused at once is shown as a task that failed, without a `moref`. `refusals` counts how often in a
+    row the same was refused, as far as we remember. `queued_at`, `begin` and `end` are vCenter's clock, which may be wrong: they are for records. `seen_at` is our own:
     when we first saw the task in this state. What rests or waits goes by that.
     """
 
@@ -92,11 +110,17 @@ class TaskFacts:
     end: datetime | None = None
     fault: str = ""
     message: str = ""
+    refusals: int = 0
 
     @property
     def is_running(self) -> bool:
         """Whether the task has not come to an end yet."""
         return self.state in (TaskState.QUEUED, TaskState.RUNNING)
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether vCenter has refused it; what only came too late was not."""
+        return self.state is TaskState.ERROR and self.fault != OUTRUN
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +158,20 @@ class PowerEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class SnapshotFacts:
+    """One snapshot of a VM, whoever took it. `taken_at` is vCenter's clock.
+
+    `quiesced`: VMware Tools had brought the guest's file systems to rest. Whether the VM was off is not known: vCenter
+    calls it off in every snapshot without memory.
+    """
+
+    moref: str
+    name: str
+    taken_at: datetime
+    quiesced: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class VirtualMachine:
     """One VM as the inventory stream holds it.
 
@@ -142,6 +180,8 @@ class VirtualMachine:
     is now; `booted_at` and `power_events` are vCenter's clock. `host_responds` is what vCenter says of the host. `task`
     is the latest task on the VM that we started, `ha_task` the latest change of its HA override, which is a task on its
     cluster.
+    `snapshots` are all of the VM's, parents before children; `consolidation_needed` says that disks of removed ones are left.
+    `refused` has what vCenter has refused about this VM and has not done since, by method.
     """
 
     moref: str
@@ -172,3 +212,12 @@ class VirtualMachine:
     host_responds: bool = True
     booted_at: datetime | None = None
     power_events: tuple[PowerEvent, ...] = ()
+    snapshots: tuple[SnapshotFacts, ...] = ()
+    consolidation_needed: bool = False
+    refused: Mapping[str, TaskFacts] = field(default_factory=dict)
+
+    def refusal_of(self, method: str) -> TaskFacts | None:
+        """Return the latest call of this method on the VM where vCenter has refused it."""
+        failed = (self.task, self.refused.get(method))
+        refusals = (t for t in failed if t is not None and t.method == method and t.is_refused)
+        return max(refusals, key=lambda task: task.seen_at, default=None)

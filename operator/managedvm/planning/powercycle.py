@@ -6,18 +6,25 @@ it has asked to shut down, and nothing else: what the customer has switched off 
 
 from datetime import datetime, timedelta
 
-from managedvm.api.changerequest import ChangeRequest, RequestState, Slot
+from managedvm.api.changerequest import (
+    ChangeRequest,
+    Interruption,
+    InterruptionCause,
+    RequestState,
+    Slot,
+)
 from managedvm.api.managedvm import RestartPolicy
-from managedvm.planning.actions import Action, ConfirmUnchanged, PowerOn, ShutDownGuest
+from managedvm.planning.actions import Action, AdvanceRequest, ConfirmUnchanged, ReserveSlot, ShutDownGuest
 from managedvm.planning.calendar import Interval
 from managedvm.planning.case import Case, Job, advance, moved_on, recorded, standing_of, was_asked
 from managedvm.planning.clauses import Clause
 from managedvm.planning.completion import has_taken_effect
 from managedvm.planning.findings import Aspect, Finding, Reason, fails, some, unknown
-from managedvm.planning.observed import PowerState
-from managedvm.planning.plan import Part, earliest
+from managedvm.planning.observed import SHUT_DOWN, PowerState, TaskFacts
+from managedvm.planning.plan import Part, earliest, joined
+from managedvm.planning.poweron import runs_since
 from managedvm.planning.records import advanced, later
-from managedvm.planning.retry import refusal, rests_until
+from managedvm.planning.retry import refusal, refused, rests_until
 from managedvm.planning.wallclock import shown
 
 POWER_CYCLE = timedelta(minutes=10)
@@ -29,6 +36,9 @@ SHUTDOWN_LIMIT = timedelta(minutes=5)
 
 ASK_AGAIN = timedelta(seconds=30)
 """After how long a guest that still runs is asked once more; to one that is shutting down it makes no difference."""
+
+ORDER_AGAIN = "Order again with a new spec.change once that is mended"
+"""What a person can do about a request that vCenter has refused."""
 
 LONGEST_SLOT = timedelta(days=1)
 """How much of a window is taken that is open for longer, or always: a slot has an end, or a guest that has not shut
@@ -113,6 +123,9 @@ def _power_cycle(case: Case, jobs: tuple[Job, ...], slot: Interval) -> Part:
     until = asked_until(case)
     if until is None:
         return _ask_guest(case, jobs, slot)
+    denied = _not_asked(case)
+    if denied is not None:
+        return _ask_once_more(case, jobs, slot, denied)
     if case.now < until:
         return _while_shutting_down(case, jobs, until)
     words = (
@@ -121,6 +134,24 @@ def _power_cycle(case: Case, jobs: tuple[Job, ...], slot: Interval) -> Part:
     )
     finding = waits(Reason.SHUTDOWN_TIMED_OUT, words)
     return Part(findings=(finding,), actions=records(jobs), next_check=slot.end)
+
+
+def _not_asked(case: Case) -> TaskFacts | None:
+    """Return vCenter's refusal to ask the guest, where the last try was refused: then nobody waits for the guest."""
+    denied, until = case.facts.refusal_of(SHUT_DOWN), asked_until(case)
+    is_since = denied is not None and until is not None and until - SHUTDOWN_LIMIT <= denied.seen_at
+    return denied if is_since else None
+
+
+def _ask_once_more(case: Case, jobs: tuple[Job, ...], slot: Interval, denied: TaskFacts) -> Part:
+    """Return the next try to ask a guest that vCenter did not ask for us, after a rest and while the window lasts."""
+    again = rests_until(denied, case.now)
+    is_fit = case.windows is not None and case.windows.fits(case.now, POWER_CYCLE)
+    if again is None and is_fit and case.facts.tools_running:
+        return _ask_guest(case, jobs, slot)
+    words = f"{changes(jobs)}: the guest cannot be asked to shut down. {refusal(denied, again or slot.end)}"
+    finding = waits(Reason.CHANGE_FAILED, words)
+    return Part(findings=(finding,), actions=records(jobs), next_check=again or slot.end)
 
 
 def _while_shutting_down(case: Case, jobs: tuple[Job, ...], until: datetime) -> Part:
@@ -133,7 +164,8 @@ def _while_shutting_down(case: Case, jobs: tuple[Job, ...], until: datetime) -> 
     is_fit = case.windows is not None and case.windows.fits(case.now, POWER_CYCLE)
     if not is_fit or not case.facts.tools_running or not any(was_asked(job.status) for job in jobs):
         return Part(findings=(finding,), actions=records(jobs), next_check=until)
-    ask = (*records(jobs), confirmed(case), ShutDownGuest(case.facts.moref))
+    moref = case.facts.moref
+    ask = (*records(jobs), confirmed(case), ReserveSlot(moref), ShutDownGuest(moref))
     return Part(findings=(finding,), actions=ask, next_check=min(until, case.now + ASK_AGAIN))
 
 
@@ -152,22 +184,22 @@ def _ask_guest(case: Case, jobs: tuple[Job, ...], slot: Interval) -> Part:
         return Part(findings=(finding,), actions=records(jobs), next_check=too_late)
     words = f"{changes(jobs)}: the guest is asked to shut down"
     outcome = unknown(Aspect.SUCCEEDED, Reason.IN_WORK, words, Clause.MAINTENANCE_WINDOW)
-    actions: list[Action] = []
+    moref, actions = case.facts.moref, list[Action]()
     for job in jobs:
-        actions += recorded(job)
         after = advanced(
             job.status,
             RequestState.IN_WORK,
             slot=Slot(begin=slot.begin, end=slot.end),
             started_at=case.now,
+            interruption=None,
             **standing_of(case, job).fields,
         )
         actions.append(advance(case, job, after, outcome, Clause.MAINTENANCE_WINDOW))
     return Part(
         findings=(progress(words),),
-        # The order is looked at before the request says that the guest was asked: else a change of the YAML in
-        # between would cost the window.
-        actions=(confirmed(case), *actions, ShutDownGuest(case.facts.moref)),
+        # The order and the room in vCenter are looked at before the request says that the guest was asked: else a
+        # change of the YAML in between would cost the window, and others at work would keep the VM down.
+        actions=(*records(jobs), confirmed(case), ReserveSlot(moref), *actions, ShutDownGuest(moref)),
         next_check=case.now + SHUTDOWN_LIMIT,
     )
 
@@ -185,10 +217,13 @@ def missed(case: Case) -> tuple[ChangeRequest, ...]:
     return tuple(r for r in case.open_requests if was_asked(r.status))
 
 
-def give_up_slot(requests: tuple[ChangeRequest, ...]) -> Part:
+def give_up_slot(case: Case, requests: tuple[ChangeRequest, ...]) -> Part:
     """Return the end of a slot in which the guest has not shut down: who switches the VM off from now on is not us."""
+    denied = _not_asked(case)
     words = (
         "The guest has not shut down in its slot, and we pull no plug; it is asked again in the next window"
+        if denied is None
+        else f"The guest could not be asked to shut down in its slot: {refused(denied)}; it is asked in the next window"
     )
     outcome = unknown(Aspect.SUCCEEDED, Reason.SHUTDOWN_TIMED_OUT, words, Clause.MAINTENANCE_WINDOW)
     actions = (
@@ -198,22 +233,44 @@ def give_up_slot(requests: tuple[ChangeRequest, ...]) -> Part:
     return Part(findings=(waits(Reason.SHUTDOWN_TIMED_OUT, words),), actions=tuple(actions))
 
 
-def started_again(case: Case) -> Part:
-    """Return the act that starts a VM which we have shut down, when there is nothing left to do while it is off."""
-    if not case.may_act:
-        words = "We have shut the VM down for a change, and nothing may be done here now. Start it yourself"
-        return Part(findings=(waits(Reason.LEFT_POWERED_OFF, words),))
-    task = case.facts.task
-    again = rests_until(task, case.now) if task is not None and task.method == _POWER_ON else None
-    if task is not None and again is not None:
-        words = f"The VM is off after the change and does not start: {refusal(task, again)}"
-        return Part(findings=(waits(Reason.LEFT_POWERED_OFF, words),), next_check=again)
-    return Part(
-        findings=(progress("The VM is started again after the change"),), actions=(PowerOn(case.facts.moref),)
-    )
+def back_again(case: Case) -> Part | None:
+    """Return what becomes of requests whose VM runs again without their change; None where there is none.
+
+    What vCenter refuses comes to its end, so that no guest is shut down for it again. What was stopped by something else
+    waits for the next window, and who switches the VM off from now on is not us.
+    """
+    waiting = [
+        (r, r.status.interruption, since)
+        for r in case.open_requests
+        if (since := runs_since(r, case.facts)) is not None and not has_taken_effect(case, r)
+    ]
+    returned = [(r, note, since) for r, note, since in waiting if note is not None and _is_unsettled(r, note)]
+    if not returned or not case.may_act:
+        return None
+    known_at = max(since for _, _, since in returned)
+    if case.now < known_at:
+        return Part(findings=(progress("The VM is started again without the change"),), next_check=known_at)
+    ends = (_returned(case, request, note) for request, note, _ in returned)
+    words = some([note.message for _, note, _ in returned], most=1)
+    finding = progress(f"The VM was started again without the change: {words}")
+    return joined((Part(findings=(finding,)), *(Part(actions=(end,)) for end in ends)))
 
 
-_POWER_ON = "PowerOnVM_Task"
+def _is_unsettled(request: ChangeRequest, note: Interruption) -> bool:
+    return note.cause is InterruptionCause.REFUSED or was_asked(request.status)
+
+
+def _returned(case: Case, request: ChangeRequest, note: Interruption) -> AdvanceRequest:
+    """Return the end of a request that vCenter refuses, or of the slot of one that was stopped."""
+    if note.cause is InterruptionCause.REFUSED:
+        words = f"The VM was started again without the change, and nothing is billed: {note.message}. {ORDER_AGAIN}"
+        after = advanced(request.status, RequestState.REFUSED, completed_at=case.now)
+        outcome = fails(Aspect.SUCCEEDED, Reason.CHANGE_FAILED, words, Clause.CHANGE_BY_EFFORT)
+        return moved_on(request, after, outcome, Clause.CHANGE_BY_EFFORT)
+    words = f"The VM was started again without the change: {note.message}. It is done in the next window"
+    outcome = unknown(Aspect.SUCCEEDED, Reason.SCHEDULED, words, Clause.MAINTENANCE_WINDOW)
+    after = advanced(request.status, request.status.state, slot=None)
+    return moved_on(request, after, outcome, Clause.MAINTENANCE_WINDOW)
 
 
 def confirmed(case: Case) -> ConfirmUnchanged:

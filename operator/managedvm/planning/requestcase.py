@@ -21,9 +21,10 @@ class ObservedRequest:
     `identity` is the VM that its ManagedVM holds the claim to, `entitlement` what that ManagedVM's orders gave when
     the request was made; both are None when there is no such ManagedVM. `has_taken_effect` tells that the VM carries
     the mark of this request, whatever became of its ManagedVM; Unknown while nobody can see that, or it may still come.
-    `prices` and `task` are read only where there is work to bill without a ManagedVM; `orphan` is the VM of a request
-    without a ManagedVM, unless another one has claimed it. `windows` are the maintenance windows of its VM.
-    While `missing_policies` are not bound nobody can tell in whose name a record was really written. Since
+    `exists` tells whether there is a ManagedVM that is not being deleted. `prices`, `task` and `carrier`, whose record
+    has the time of the task, are read only where there is work to bill without one; `orphan` is the VM of a request that
+    no ManagedVM decides about any more, unless another one has claimed it. `windows` are the maintenance windows of its VM.
+    While `missing_policies` are not in force nobody can tell in whose name a record was really written. Since
     `elsewhere_since` the customer lists somebody for another of its namespaces.
     """
 
@@ -35,6 +36,7 @@ class ObservedRequest:
     has_taken_effect: bool | Unknown
     prices: Prices = NO_PRICES
     task: TaskFacts | Unknown | None = None
+    carrier: str | None = None
     orphan: VirtualMachine | None = None
     work: tuple[Worked, ...] = ()
     decisions: tuple[RequestDecision, ...] = ()

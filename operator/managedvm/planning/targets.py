@@ -6,9 +6,9 @@ from datetime import datetime
 from enum import Enum
 from functools import lru_cache
 
-from managedvm.api.managedvm import Disk, Resources, ResourceValues
+from managedvm.api.resources import Disk, Resources, ResourceValues
 from managedvm.planning.clauses import Clause
-from managedvm.planning.findings import Aspect, Finding, Reason, fails, some
+from managedvm.planning.findings import Aspect, Finding, Reason, fails, holds, some
 from managedvm.planning.observed import VirtualMachine
 from managedvm.planning.quantity import format_bytes, format_mebibytes, parse_bytes, parse_mebibytes
 from managedvm.planning.wallclock import as_utc
@@ -75,6 +75,25 @@ def note_key(aspect: str) -> str:
     return f"{NOTE_PREFIX}change.{aspect.lower().replace('/', '.')}"
 
 
+def effort_notes(changed: Mapping[str, str]) -> Mapping[str, str]:
+    """Return the entries of extraConfig that tell whose record carries the time of one task that makes many changes.
+
+    `changed` is the request of each aspect, at least one. The first by name carries the time.
+    """
+    first = min(changed.values())
+    return {_effort_key(aspect): f"{name} {first}" for aspect, name in sorted(changed.items())}
+
+
+def carried_by(vm: VirtualMachine, aspect: str, request: str) -> str | None:
+    """Return the request whose record carries the time of the task that made the change of this one; None: its own."""
+    noted, _, carrier = vm.notes.get(_effort_key(aspect), "").partition(" ")
+    return carrier if noted == request != carrier else None
+
+
+def _effort_key(aspect: str) -> str:
+    return f"{NOTE_PREFIX}effort.{aspect.lower().replace('/', '.')}"
+
+
 def targets(resources: Resources | None, vm: VirtualMachine) -> tuple[Target, ...]:
     """Return a target for each agreed aspect that the VM has; a disk that it lacks is in `missing_disks`."""
     if resources is None:
@@ -120,6 +139,20 @@ def missing_disks(resources: Resources | None, vm: VirtualMachine) -> tuple[Find
             "spec.resources.disks; disks are not added here",
             Clause.CHANGE_BY_EFFORT,
         ),
+    )
+
+
+def as_agreed(resources: Resources | None) -> Finding:
+    """Return what is said of a VM whose size differs in nothing from what is agreed."""
+    if resources is None:
+        return holds(
+            Aspect.RESOURCES_AS_AGREED, Reason.NO_SIZE_AGREED, "spec.resources names no size", Clause.CAPACITY
+        )
+    return holds(
+        Aspect.RESOURCES_AS_AGREED,
+        Reason.RESOURCES_AS_AGREED,
+        "The VM has the agreed size",
+        Clause.CHANGE_BY_EFFORT,
     )
 
 

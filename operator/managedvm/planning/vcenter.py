@@ -7,12 +7,12 @@ from datetime import datetime, timedelta
 from managedvm.api.servicelevel import ServiceLevelSpec
 from managedvm.api.vcenter import Mode, VCenter, VCenterStatus
 from managedvm.planning.actions import Action
-from managedvm.planning.availability import cluster_drift, repair_cluster
+from managedvm.planning.availability import BEING_REPAIRED, cluster_drift, repair_cluster
 from managedvm.planning.clauses import Clause
 from managedvm.planning.findings import Aspect, Finding, Reason, Truth, fails, holds, some, unknown
 from managedvm.planning.gaps import Unseen, plan_gaps
 from managedvm.planning.observed import ClusterFacts, Unknown
-from managedvm.planning.plan import Part, earliest, joined
+from managedvm.planning.plan import Group, Part, earliest, flat, joined
 from managedvm.planning.retry import refusal, rests_until
 
 
@@ -54,10 +54,20 @@ def told_to_users(state: Connecting | Trouble | Unknown) -> Unknown:
 
 @dataclass(frozen=True, slots=True)
 class ManagedCluster:
-    """A cluster that holds managed VMs, and the names of the levels that they have."""
+    """A cluster that holds managed VMs, and the names of the levels that they have.
+
+    `acting` are the levels of those VMs that may be changed: for them alone the cluster is repaired. Where there is none,
+    its drift is only told.
+    """
 
     facts: ClusterFacts
     levels: frozenset[str]
+    acting: frozenset[str]
+
+    @property
+    def asking(self) -> frozenset[str]:
+        """The levels that have a say in how the cluster is set."""
+        return self.acting or self.levels
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,16 +87,21 @@ class ObservedVCenter:
 
 @dataclass(frozen=True, slots=True)
 class VCenterPlan:
-    """Actions, findings, the status without its conditions, and when to look again.
+    """Groups of actions, findings, the status without its conditions, and when to look again.
 
     `has_caught_up`: each time in which its VMs could not be seen is on record.
     """
 
-    actions: tuple[Action, ...]
+    groups: tuple[Group, ...]
     findings: tuple[Finding, ...]
     status: VCenterStatus
     next_check: datetime | None = None
     has_caught_up: bool = False
+
+    @property
+    def actions(self) -> tuple[Action, ...]:
+        """All actions in order."""
+        return flat(self.groups)
 
 
 def plan(vcenter: VCenter, observed: ObservedVCenter, now: datetime) -> VCenterPlan:
@@ -101,7 +116,7 @@ def plan(vcenter: VCenter, observed: ObservedVCenter, now: datetime) -> VCenterP
     )
     return replace(
         decided,
-        actions=(*decided.actions, *gaps.actions),
+        groups=(*decided.groups, *gaps.groups),
         next_check=earliest((decided.next_check, gaps.next_check)),
         has_caught_up=not gaps.actions and gaps.next_check is None,
     )
@@ -143,7 +158,7 @@ def _plan(vcenter: VCenter, observed: ObservedVCenter, now: datetime) -> VCenter
     connected = holds(Aspect.CONNECTED, Reason.CONNECTED, f"Connected to {link.product}", Clause.AS_ORDERED)
     status = VCenterStatus(instance_uuid=link.vcenter_uuid, product=link.product)
     clusters = _clusters(vcenter, observed, now)
-    return VCenterPlan(clusters.actions, (connected, *clusters.findings), status, clusters.next_check)
+    return VCenterPlan(clusters.groups, (connected, *clusters.findings), status, clusters.next_check)
 
 
 def _changing(vcenter: VCenter, link: Connection | Connecting | Trouble | Unknown) -> Finding:
@@ -160,7 +175,7 @@ def _clusters(vcenter: VCenter, observed: ObservedVCenter, now: datetime) -> Par
     torn = [c for c in observed.clusters if len(wanted[c.facts.moref]) > 1]
     parts = [_disagreement(cluster, wanted[cluster.facts.moref]) for cluster in torn]
     drifts = [
-        (cluster.facts, quiet)
+        (cluster, quiet)
         for cluster in observed.clusters
         if len(wanted[cluster.facts.moref]) == 1
         for quiet in wanted[cluster.facts.moref]
@@ -170,26 +185,32 @@ def _clusters(vcenter: VCenter, observed: ObservedVCenter, now: datetime) -> Par
         return (
             joined(parts) if parts else _right("All clusters with managed VMs keep the promise of vSphere HA")
         )
-    allowed = vcenter.spec.cluster_settings is vcenter.spec.maximum_mode is Mode.ENFORCE
-    if allowed and not observed.missing_policies:
-        return joined((*parts, *(_repair(cluster, quiet, now) for cluster, quiet in drifts)))
-    facts = some(
-        [f"Cluster {c.name} has {'; '.join(cluster_drift(c, quiet))}" for c, quiet in drifts], most=3
-    )
-    words = f"{facts}. Repair it there, or set clusterSettings and maximumMode to Enforce"
-    return joined((*parts, _wrong(Reason.CLUSTER_DRIFT, words)))
+    is_enforced = vcenter.spec.cluster_settings is vcenter.spec.maximum_mode is Mode.ENFORCE
+    allowed = is_enforced and not observed.missing_policies
+    parts += [_repair(c.facts, quiet, now) for c, quiet in drifts if allowed and c.acting]
+    told = [(c.facts, quiet) for c, quiet in drifts if not (allowed and c.acting)]
+    if told:
+        facts = some(
+            [f"Cluster {c.name} has {'; '.join(cluster_drift(c, quiet))}" for c, quiet in told], most=3
+        )
+        words = (
+            f"{facts}. Repair it there, or set clusterSettings and maximumMode here, and spec.mode of a ManagedVM in "
+            "that cluster, to Enforce"
+        )
+        parts.append(_wrong(Reason.CLUSTER_DRIFT, words))
+    return joined(parts)
 
 
 def _wanted(cluster: ManagedCluster, levels: Mapping[str, ServiceLevelSpec]) -> frozenset[timedelta]:
-    """Return what the levels in use there ask for; a level that nobody uses there has no say."""
-    used = (levels[name] for name in cluster.levels if name in levels)
+    """Return what the levels in use there ask for; one that nobody uses there has no say, nor one of VMs left alone."""
+    used = (levels[name] for name in cluster.asking if name in levels)
     return frozenset(level.high_availability.io_quiet_interval for level in used)
 
 
 def _disagreement(cluster: ManagedCluster, quiet: frozenset[timedelta]) -> Part:
     values = ", ".join(str(int(q.total_seconds())) for q in sorted(quiet))
     words = (
-        f"Service levels {some(sorted(cluster.levels))} of VMs in cluster {cluster.facts.name} ask for ioQuietInterval "
+        f"Service levels {some(sorted(cluster.asking))} of VMs in cluster {cluster.facts.name} ask for ioQuietInterval "
         f"{values} s, and a cluster has one value. Make them equal, or move the VMs apart"
     )
     return _wrong(Reason.LEVELS_DISAGREE, words)
@@ -204,7 +225,7 @@ def _repair(cluster: ClusterFacts, wanted: timedelta, now: datetime) -> Part:
     repair = repair_cluster(cluster, wanted)
     is_under_way = cluster.task is not None and cluster.task.is_running
     actions = () if repair is None or is_under_way else (repair,)
-    return _wrong(Reason.HA_REPAIRING, f"{words}; it is being repaired", actions)
+    return _wrong(Reason.HA_REPAIRING, f"{words}{BEING_REPAIRED}", actions)
 
 
 def _right(words: str) -> Part:

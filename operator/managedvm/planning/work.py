@@ -57,7 +57,7 @@ class Judgement:
 def judge(entry: WorkEntry, observed: ObservedWork, now: datetime) -> Judgement:
     """Return what is to be said of an entry that is not accepted yet."""
     if observed.missing_policies:
-        words = f"Not decided: {some(observed.missing_policies)} missing. Install the policies"
+        words = f"Not decided: policy {some(observed.missing_policies)}. Apply manifests/base/policies"
         return Judgement(unknown(Aspect.ACCEPTED, Reason.POLICY_BINDING_MISSING, words, Clause.DOCUMENTED))
     if entry.spec.reverses is not None:
         return _judge_reversal(entry, observed, now)

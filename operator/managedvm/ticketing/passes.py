@@ -20,7 +20,7 @@ from managedvm.world import tickets
 from managedvm.world.helpdesk.link import HelpdeskAwayError, Link
 from managedvm.world.helpdesk.port import HelpdeskPort
 from managedvm.world.kube import Kube, Object
-from managedvm.world.records import missing_policies
+from managedvm.world.policies import PoliciesInForce
 from managedvm.world.tickets import HELPDESK
 
 logger = logging.getLogger(__name__)
@@ -59,6 +59,7 @@ class Ticketing:
         self._changed = changed
         self._wanted = wanted
         self._asked_at: datetime | None = None
+        self._policies = PoliciesInForce(store)
         self._is_writing = False
         self._waiting: OrderedDict[ObjectKey, None] = OrderedDict()
         self._forget()
@@ -93,7 +94,7 @@ class Ticketing:
 
     async def _correspond(self, desk: Helpdesk, key: ObjectKey, now: datetime) -> Verdict:
         """Write into one ticket; who comes meanwhile is asked for again afterwards."""
-        if missing_policies(self._store):
+        if self._policies.missing():
             # What was written without them may be of anybody; the Helpdesk says so.
             raise HelpdeskAwayError("nothing is told while policies are missing")
         if self._is_writing:
@@ -111,7 +112,7 @@ class Ticketing:
 
     async def _helpdesk(self, desk: Helpdesk, now: datetime) -> Verdict:
         self._intake.begin(desk)
-        missing = missing_policies(self._store)
+        missing = self._policies.missing()
         again = now + desk.spec.poll_interval
         try:
             port = await self._link.connect(desk.spec)
@@ -139,7 +140,7 @@ class Ticketing:
 
     def _findings(self, desk: Helpdesk, missing: tuple[str, ...], now: datetime) -> tuple[Finding, ...]:
         if missing:
-            words = f"Nothing is asked and nothing taken in: {some(missing)} missing. Install the policies"
+            words = f"Nothing is asked and nothing taken in: policy {some(missing)}. Apply manifests/base/policies"
             aspects = (Aspect.REACHABLE, Aspect.TICKETS_DOCUMENTED)
             return tuple(unknown(aspect, Reason.POLICY_BINDING_MISSING, words) for aspect in aspects)
         refused = [f"{key.namespace}/{key.name}: {why}" for key, why in self._correspondent.refused.items()]

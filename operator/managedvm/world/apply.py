@@ -1,4 +1,7 @@
-"""Carrying a plan out: each action is one call of a port, in order, stopping at the first that fails. No decisions."""
+"""Carrying a plan out: each action is one call of a port, in order. No decisions.
+
+A group of actions stops at the first that fails, and the other groups go on: a refusal of one promise holds up no other.
+"""
 
 import logging
 from collections.abc import Callable
@@ -6,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, assert_never
 
 from managedvm.api.changerequest import RecordOrigin
-from managedvm.errors import ConflictError, StaleError
+from managedvm.errors import ConflictError, ManagedVMError, NotActiveError, StaleError
 from managedvm.planning.actions import (
     Action,
     AdvanceRequest,
@@ -21,8 +24,13 @@ from managedvm.planning.actions import (
     RecordRequest,
     RecordWork,
     ReleaseClaim,
+    RemoveSnapshot,
+    ReserveSlot,
+    RevertToSnapshot,
     ShutDownGuest,
+    TakeSnapshot,
 )
+from managedvm.planning.plan import Group
 from managedvm.planning.records import OPERATOR
 from managedvm.world.kube import AlreadyExistsError, Kube, NotFoundError, Object
 
@@ -41,11 +49,23 @@ class VSphere(Protocol):
     async def reconfigure(self, action: Reconfigure) -> None:
         """Start the reconfiguration of a VM."""
 
+    async def reserve(self, vm: str) -> None:
+        """Keep a slot for the VM that is about to be shut down."""
+
     async def shut_down_guest(self, vm: str) -> None:
         """Ask the guest to shut down."""
 
     async def power_on(self, vm: str) -> None:
         """Start powering a VM on."""
+
+    async def take_snapshot(self, action: TakeSnapshot) -> None:
+        """Start taking a snapshot."""
+
+    async def revert_to_snapshot(self, action: RevertToSnapshot) -> None:
+        """Start going back to a snapshot."""
+
+    async def remove_snapshot(self, action: RemoveSnapshot) -> None:
+        """Start removing a snapshot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,17 +79,53 @@ class Hands:
     """Told of each object as the API server answered it, so that our own writes are seen at once."""
 
 
-async def apply(actions: tuple[Action, ...], hands: Hands) -> int:
-    """Carry the actions out in order and return how many calls were made; raises what the first failure raised."""
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """The action that a group has stopped at, and why."""
+
+    action: Action
+    error: ManagedVMError
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What was done of a plan: `calls` counts what was really asked of somebody."""
+
+    done: tuple[Action, ...]
+    calls: int
+    failures: tuple[Failure, ...]
+
+    def raise_for(self, *kinds: type[ManagedVMError]) -> None:
+        """Raise the first failure of one of these kinds."""
+        for failure in self.failures:
+            if isinstance(failure.error, kinds):
+                raise failure.error
+
+
+async def apply(groups: tuple[Group, ...], hands: Hands) -> Outcome:
+    """Carry groups out, each to its end or its first failure.
+
+    A replica that may act no more stops at once, and so does a bug: both are raised.
+    """
+    done: list[Action] = []
+    failures: list[Failure] = []
     calls = 0
-    created: dict[str, str] = {}
-    for action in actions:
-        calls += await _apply(action, hands, created)
-        logger.info("%s done (%s)", type(action).__name__, action.clause, extra={"action": repr(action)})
-    return calls
+    for group in groups:
+        created: dict[str, str] = {}
+        for action in group:
+            try:
+                calls += await _apply(action, hands, created)
+            except NotActiveError:
+                raise
+            except ManagedVMError as error:
+                failures.append(Failure(action, error))
+                break
+            done.append(action)
+            logger.info("%s done (%s)", type(action).__name__, action.clause, extra={"action": repr(action)})
+    return Outcome(tuple(done), calls, tuple(failures))
 
 
-async def _apply(action: Action, hands: Hands, created: dict[str, str]) -> int:  # noqa: C901 - one case per action
+async def _apply(action: Action, hands: Hands, created: dict[str, str]) -> int:  # noqa: C901, PLR0912 - one case per action
     match action:
         case ClaimVM():
             await _claim(action, hands)
@@ -91,10 +147,18 @@ async def _apply(action: Action, hands: Hands, created: dict[str, str]) -> int: 
             await _vsphere(hands).configure_cluster(action)
         case Reconfigure():
             await _vsphere(hands).reconfigure(action)
+        case ReserveSlot():
+            await _vsphere(hands).reserve(action.vm)
         case ShutDownGuest():
             await _vsphere(hands).shut_down_guest(action.vm)
         case PowerOn():
             await _vsphere(hands).power_on(action.vm)
+        case TakeSnapshot():
+            await _vsphere(hands).take_snapshot(action)
+        case RevertToSnapshot():
+            await _vsphere(hands).revert_to_snapshot(action)
+        case RemoveSnapshot():
+            await _vsphere(hands).remove_snapshot(action)
         case _:
             assert_never(action)
     return 1

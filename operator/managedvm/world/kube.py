@@ -80,9 +80,11 @@ ENDPOINTS: Mapping[str, Endpoint] = {
     "Secret": Endpoint("/api/v1", "secrets", namespaced=True),
     "Event": Endpoint("/apis/events.k8s.io/v1", "events", namespaced=True),
     "Lease": Endpoint("/apis/coordination.k8s.io/v1", "leases", namespaced=True),
+    "ValidatingAdmissionPolicy": Endpoint(_ADMISSION, "validatingadmissionpolicies", namespaced=False),
     "ValidatingAdmissionPolicyBinding": Endpoint(
         _ADMISSION, "validatingadmissionpolicybindings", namespaced=False
     ),
+    "MutatingAdmissionPolicy": Endpoint(_ADMISSION, "mutatingadmissionpolicies", namespaced=False),
     "MutatingAdmissionPolicyBinding": Endpoint(
         _ADMISSION, "mutatingadmissionpolicybindings", namespaced=False
     ),

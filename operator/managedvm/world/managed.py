@@ -9,12 +9,16 @@ from managedvm.engine.objects import ObjectKey
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a managed VM is: the VCenter by name and by identity, the cluster by reference; and the level of its order."""
+    """Where a managed VM is: the VCenter by name and by identity, the cluster by reference; and the level of its order.
+
+    `may_act`: its claim is held and it may be changed. A cluster is kept for such VMs alone.
+    """
 
     vcenter: str
     vcenter_uuid: str
     cluster: str
     level: str
+    may_act: bool
 
 
 class ManagedClusters:
@@ -23,7 +27,7 @@ class ManagedClusters:
     def __init__(self) -> None:
         self._of: dict[ObjectKey, Place] = {}
         self._shared: dict[Place, Place] = {}
-        self._count: defaultdict[str, defaultdict[str, Counter[str]]] = defaultdict(
+        self._count: defaultdict[str, defaultdict[str, Counter[Place]]] = defaultdict(
             lambda: defaultdict(Counter)
         )
 
@@ -44,26 +48,32 @@ class ManagedClusters:
                 told.append(place.vcenter)
         return tuple(dict.fromkeys(told))
 
-    def of(self, vcenter_uuid: str) -> Mapping[str, frozenset[str]]:
-        """Return the levels in each cluster of a vCenter that holds managed VMs, by the cluster's reference."""
+    def of(self, vcenter_uuid: str, *, acting_only: bool = False) -> Mapping[str, frozenset[str]]:
+        """Return the levels in each cluster of a vCenter that holds managed VMs, by the cluster's reference.
+
+        With `acting_only` the levels of those VMs alone that may be changed; none where there is no such VM.
+        """
         if vcenter_uuid not in self._count:
             return {}
         clusters = self._count[vcenter_uuid]
-        return {cluster: frozenset(levels) for cluster, levels in sorted(clusters.items())}
+        return {
+            cluster: frozenset(place.level for place in places if place.may_act or not acting_only)
+            for cluster, places in sorted(clusters.items())
+        }
 
     def _more(self, place: Place) -> bool:
-        levels = self._count[place.vcenter_uuid][place.cluster]
-        levels[place.level] += 1
-        return levels[place.level] == 1
+        places = self._count[place.vcenter_uuid][place.cluster]
+        places[place] += 1
+        return places[place] == 1
 
     def _less(self, place: Place) -> bool:
         clusters = self._count[place.vcenter_uuid]
-        levels = clusters[place.cluster]
-        levels[place.level] -= 1
-        if levels[place.level]:
+        places = clusters[place.cluster]
+        places[place] -= 1
+        if places[place]:
             return False
-        del levels[place.level]
+        del places[place]
         self._shared.pop(place, None)
-        if not levels:
+        if not places:
             del clusters[place.cluster]
         return True

@@ -1,6 +1,6 @@
 """Reading everything that a decision needs, from what is held in memory; a read that failed is Unknown, never nothing."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
@@ -14,7 +14,7 @@ from managedvm.api.helpdesk import Helpdesk
 from managedvm.api.managedvm import ManagedVM
 from managedvm.api.pricelist import PriceList
 from managedvm.api.servicelevel import ServiceLevel, ServiceLevelSpec
-from managedvm.api.vcenter import VCenter
+from managedvm.api.vcenter import VCenter, VCenterSpec
 from managedvm.api.vmclaim import VMClaim
 from managedvm.api.workentry import WorkEntry
 from managedvm.engine.store import Store
@@ -22,7 +22,7 @@ from managedvm.errors import UnreachableError
 from managedvm.planning import managedvm, vcenter
 from managedvm.planning.entitlement import entitle
 from managedvm.planning.helpdesk import awaits_ticket
-from managedvm.planning.identity import Sight, sticky_identity
+from managedvm.planning.identity import Sight, own_claim, sighted_vm, sticky_identity
 from managedvm.planning.maintenance import maintenance_calendar
 from managedvm.planning.money import Prices
 from managedvm.planning.names import claim_name
@@ -36,15 +36,17 @@ from managedvm.planning.observed import (
 )
 from managedvm.planning.plan import earliest
 from managedvm.planning.requestcase import ObservedRequest
+from managedvm.planning.targets import carried_by
 from managedvm.planning.vcenter import ManagedCluster
 from managedvm.planning.work import ObservedWork
 from managedvm.world.managed import ManagedClusters
 from managedvm.world.outages import Watch, may_end, outages_of, planned_for, unseen
+from managedvm.world.policies import PoliciesInForce
 from managedvm.world.records import (
     decisions_about,
     decisions_about_open,
+    declared_vm,
     is_ledger,
-    missing_policies,
     work_on,
 )
 from managedvm.world.work import observed_work, request_of
@@ -98,6 +100,10 @@ class View(Protocol):
         """Read the VM's latest task of ours of this method from the server."""
 
 
+HostKeyOf = Callable[[ManagedVM, VirtualMachine | None, VCenterSpec], Awaitable[str | Unknown | None]]
+"""Returns the host key that a guest shows over SSH that is to be met now; None for all others, which are not asked."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Parsed:
     version: int
@@ -108,10 +114,16 @@ class Observer:
     """Reads for each kind of pass. `view_of` returns the view of a VCenter by name, None where there is none."""
 
     def __init__(
-        self, store: Store, view_of: Callable[[str], View | None], watch: Watch | None = None
+        self,
+        store: Store,
+        view_of: Callable[[str], View | None],
+        host_key_of: HostKeyOf,
+        watch: Watch | None = None,
     ) -> None:
         self._store = store
         self._view_of = view_of
+        self._policies = PoliciesInForce(store)
+        self._host_key_of = host_key_of
         self._catalogue: dict[tuple[str, str, str], _Parsed] = {}
         self.managed = ManagedClusters()
         self.watch = watch or Watch()
@@ -121,9 +133,9 @@ class Observer:
         namespace, name = vm.metadata.namespace, vm.metadata.name
         link = self._view_of(vm.spec.vm.v_center_ref.name)
         held = self._held_claims(namespace, name)
-        own = _own_claim(held, vm)
+        own = own_claim(held, vm)
         sight = self._sight(vm, link, own)
-        facts = _meant(sight)
+        facts = sighted_vm(sight)
         customer = self._customer(vm.spec.customer_ref.name)
         spec = self._one(VCenter, vm.spec.vm.v_center_ref.name)
         requests = self._operator_requests(vm)
@@ -141,12 +153,13 @@ class Observer:
             cluster=link.inventory.cluster(facts.cluster) if link and facts and facts.cluster else None,
             requests=requests,
             task=await self._task(link, facts, requests),
-            missing_policies=missing_policies(self._store),
+            missing_policies=self._policies.missing(),
             is_ledger=is_ledger(self._store, namespace),
             held=held,
             decisions=decisions_about_open(self._store, requests),
             outages=outages,
             plans=planned_for(self._store, namespace, name) if may_end(facts, outages) else (),
+            host_key=await self._host_key_of(vm, facts, spec.spec) if own and spec else None,
         )
 
     def vcenter(self, name: str) -> vcenter.ObservedVCenter:
@@ -158,7 +171,7 @@ class Observer:
             connection=link.connection if link else vcenter.Connecting("the connection is being set up"),
             clusters=tuple(self._managed_clusters(link)) if link else (),
             levels=self._levels(),
-            missing_policies=missing_policies(self._store),
+            missing_policies=self._policies.missing(),
             is_changing=link is not None and link.is_changing,
             unseen=unseen(self._store, name, self.watch),
         )
@@ -166,14 +179,14 @@ class Observer:
     async def request(self, request: ChangeRequest, now: datetime) -> ObservedRequest:
         """Read what decides about one ChangeRequest outside of its ManagedVM's pass."""
         namespace, name = request.metadata.namespace, request.spec.managed_vm_ref.name
-        body = self._store.get("ManagedVM", namespace, name)
+        body = declared_vm(self._store, namespace, name)
         vm = ManagedVM.of(body) if body else None
         identity = entitlement = None
         party = self._customer_of(namespace) if vm is None else self._customer(vm.spec.customer_ref.name)
         policy = party.requests if party else Requests()
         asked_at = request.asked_at
         if vm is not None and asked_at is not None:
-            claim = _own_claim(self._held_claims(namespace, name), vm)
+            claim = own_claim(self._held_claims(namespace, name), vm)
             sticky = sticky_identity(vm, claim)
             if sticky is not None:
                 identity = RequestedVM(v_center_uuid=sticky.vcenter_uuid, instance_uuid=sticky.instance_uuid)
@@ -191,11 +204,12 @@ class Observer:
             has_taken_effect=effect,
             prices=self._prices(party if is_orphan else None),
             task=await self._task_of(request) if is_orphan else None,
-            orphan=self._orphan(request) if vm is None else None,
+            carrier=self._carrier(request) if is_orphan else None,
+            orphan=self._orphan(request) if vm is None or identity != request.spec.vm else None,
             work=work_on(self._store, request),
             decisions=decisions_about(self._store, request),
             windows=maintenance_calendar(level.maintenance, vm.spec.maintenance) if vm and level else None,
-            missing_policies=missing_policies(self._store),
+            missing_policies=self._policies.missing(),
         )
 
     def work(self, entry: WorkEntry) -> ObservedWork:
@@ -203,7 +217,7 @@ class Observer:
         namespace, request = entry.metadata.namespace, request_of(self._store, entry)
         vm = self._store.get("ManagedVM", namespace, request.spec.managed_vm_ref.name) if request else None
         party = self._customer(vm["spec"]["customerRef"]["name"]) if vm else self._customer_of(namespace)
-        people, missing = self._requesters(namespace), missing_policies(self._store)
+        people, missing = self._requesters(namespace), self._policies.missing()
         book = self._prices(party).at(entry.spec.begin)
         awaits = request is not None and awaits_ticket(self._one(Helpdesk, SINGLETON_HELPDESK), request)
         return observed_work(
@@ -211,9 +225,9 @@ class Observer:
         )
 
     def claim_owner_exists(self, claim: VMClaim) -> bool:
-        """Return whether the ManagedVM that holds the claim is there."""
+        """Return whether the ManagedVM that holds the claim is there, and not about to go."""
         owner = claim.spec.owner
-        return self._store.get("ManagedVM", owner.namespace, owner.name) is not None
+        return declared_vm(self._store, owner.namespace, owner.name) is not None
 
     def _sight(self, vm: ManagedVM, link: View | None, own: VMClaim | None) -> Sight | Unknown | None:
         if link is None:
@@ -299,6 +313,13 @@ class Observer:
         facts = link.inventory.vm_by_uuid(meant.instance_uuid) if link and meant else None
         return await link.recent_task(facts.moref, RECONFIGURE) if link and facts else None
 
+    def _carrier(self, request: ChangeRequest) -> str | None:
+        """Return the request whose record has the time of the task that made the change of this one, None: its own."""
+        meant, change = request.spec.vm, request.spec.change
+        link = self._connected(meant.v_center_uuid) if meant else None
+        facts = link.inventory.vm_by_uuid(meant.instance_uuid) if link and meant else None
+        return carried_by(facts, change.aspect, request.metadata.name) if facts and change else None
+
     def _orphan(self, request: ChangeRequest) -> VirtualMachine | None:
         """Return the VM that a request of the operator names, unless a ManagedVM has claimed it meanwhile."""
         meant = request.spec.vm
@@ -339,11 +360,13 @@ class Observer:
     def _managed_clusters(self, link: View) -> Iterator[ManagedCluster]:
         """Yield the clusters that hold managed VMs, while the vCenter can be seen."""
         state = link.connection
-        known = self.managed.of(state.vcenter_uuid) if isinstance(state, vcenter.Connection) else {}
-        for moref, levels in known.items():
+        if not isinstance(state, vcenter.Connection):
+            return
+        acting = self.managed.of(state.vcenter_uuid, acting_only=True)
+        for moref, levels in self.managed.of(state.vcenter_uuid).items():
             cluster = link.inventory.cluster(moref)
             if cluster is not None:
-                yield ManagedCluster(cluster, levels)
+                yield ManagedCluster(cluster, levels, acting[moref])
 
     def _levels(self) -> dict[str, ServiceLevelSpec]:
         return {name: level.spec for name, level in self._all(ServiceLevel)}
@@ -383,17 +406,6 @@ class Observer:
                 return None
             held = self._catalogue[key] = _Parsed(version, model.of(body))
         return held.model if isinstance(held.model, model) else None
-
-
-def _own_claim(held: tuple[VMClaim, ...], vm: ManagedVM) -> VMClaim | None:
-    """Return the claim that tells which VM the ManagedVM has; a UUID in its spec leaves no choice."""
-    named = vm.spec.vm.instance_uuid
-    fitting = (claim for claim in held if named in (None, claim.spec.instance_uuid))
-    return min(fitting, key=lambda claim: claim.metadata.name, default=None)
-
-
-def _meant(sight: Sight | Unknown | None) -> VirtualMachine | None:
-    return (sight.by_uuid or sight.at_path) if isinstance(sight, Sight) else None
 
 
 def _refuse_half_a_view(link: View) -> None:

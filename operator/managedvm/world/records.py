@@ -1,12 +1,12 @@
-"""Records that people write beside a request, and what protects records, read from what is held in memory."""
+"""Records that people write beside a request, and where they are protected, read from what is held in memory."""
 
 from collections.abc import Mapping
 
 from managedvm.api.base import LEDGER_LABEL
 from managedvm.api.changerequest import FINAL_STATES, ChangeRequest
-from managedvm.api.policies import REQUIRED_BINDINGS
 from managedvm.api.requestdecision import RequestDecision
 from managedvm.api.workentry import WorkEntry
+from managedvm.engine.objects import Object
 from managedvm.engine.store import Store
 from managedvm.planning.reaction import Worked
 
@@ -38,16 +38,10 @@ def decisions_about_open(
     return {name: decisions for name, decisions in found if decisions}
 
 
-def missing_policies(store: Store) -> tuple[str, ...]:
-    """Return the names of the bindings that are not there: without them anybody could write anything in any name."""
-    return tuple(
-        sorted(
-            name
-            for kind, names in REQUIRED_BINDINGS.items()
-            for name in names
-            if store.version(kind, "", name) is None
-        )
-    )
+def declared_vm(store: Store, namespace: str, name: str) -> Object | None:
+    """Return a ManagedVM, None where it is gone or about to go: a finalizer of somebody's prolongs no contract."""
+    body = store.get("ManagedVM", namespace, name)
+    return body if body is not None and not body["metadata"].get("deletionTimestamp") else None
 
 
 def is_ledger(store: Store, namespace: str) -> bool:

@@ -13,17 +13,14 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
-from pydantic import SecretStr
-
 from managedvm.api.vcenter import VCenter, VCenterSpec
 from managedvm.engine.budget import Budget
 from managedvm.errors import InvalidCredentialsError, ManagedVMError
-from managedvm.logs import redaction
 from managedvm.planning import vcenter as planning
 from managedvm.planning.findings import Reason
 from managedvm.planning.observed import TaskFacts, Unknown
+from managedvm.world.credentials import server_of
 from managedvm.world.kube import Kube, NotFoundError, Object
-from managedvm.world.secrets import secret_value
 from managedvm.world.vsphere.connection import Server
 from managedvm.world.vsphere.health import Filling, Healthy, InventoryHealth, Unreachable
 from managedvm.world.vsphere.inventory import Inventory
@@ -40,7 +37,6 @@ TASKS_ARE_AWAITED = timedelta(seconds=30)
 _LOOK = 0.2
 """Seconds between two looks at whether they have ended."""
 
-_HTTPS = 443
 _FOR_PEOPLE = {
     reason.word: reason
     for reason in (Reason.NO_PERMISSION, Reason.INVALID_CREDENTIALS, Reason.TLS_NOT_TRUSTED)
@@ -168,22 +164,9 @@ class Link:
             secret = await self._owner.kube.get("Secret", self._owner.namespace, name)
         except NotFoundError:
             raise InvalidCredentialsError(
-                f"Secret {self._owner.namespace}/{name} is missing. Create it with username, password and ca.crt"
+                f"Secret {self._owner.namespace}/{name} is missing. Create it with server, username, password and ca.crt"
             ) from None
-        username, password = secret_value(secret, "username"), secret_value(secret, "password")
-        if not username or not password:
-            raise InvalidCredentialsError(
-                f"Secret {self._owner.namespace}/{name} needs the keys username and password"
-            )
-        redaction.register(password)
-        host, _, port = self.spec.server.partition(":")
-        return Server(
-            host=host,
-            port=int(port or _HTTPS),
-            username=username,
-            password=SecretStr(password),
-            ca=secret_value(secret, self.spec.tls.ca_key) or None,
-        )
+        return server_of(self.spec, secret)
 
     def _may_act(self) -> bool:
         return self.serves and not self.leaving and self._owner.may_act()

@@ -30,6 +30,8 @@ type VMChange struct {
 	IgnoreShutdown  *bool        `json:"ignoreShutdown"`
 	Connection      *string      `json:"connection"`
 	Template        *bool        `json:"template"`
+	SnapshotBytes   *int64       `json:"snapshotBytes"` // written since the current snapshot
+	Consolidation   *bool        `json:"consolidationNeeded"`
 }
 
 // Change applies all of it or nothing. Errors name the value that is wrong.
@@ -47,6 +49,13 @@ func (v *VCenter) Change(path string, change VMChange) (VMFacts, error) {
 	v.changeConfig(vm, &change)
 	if change.Template != nil {
 		vm.Config.Template = *change.Template
+	}
+	if change.SnapshotBytes != nil {
+		v.snapshots[*vm.Snapshot.CurrentSnapshot].written = *change.SnapshotBytes
+		v.drawTree(vm, vm.Snapshot.CurrentSnapshot)
+	}
+	if change.Consolidation != nil {
+		vm.Runtime.ConsolidationNeeded = *change.Consolidation
 	}
 	if change.Host != nil {
 		if fault := v.moveToHost(behind, vm, v.hostNamed(*change.Host).Self); fault != nil {
@@ -95,6 +104,9 @@ func (v *VCenter) checkChange(vm *VM, change *VMChange) error {
 	}
 	if change.Host != nil && v.hostNamed(*change.Host) == nil {
 		return fmt.Errorf("there is no host %q", *change.Host)
+	}
+	if change.SnapshotBytes != nil && (*change.SnapshotBytes < 0 || vm.Snapshot == nil || vm.Snapshot.CurrentSnapshot == nil) {
+		return errors.New("snapshotBytes cannot be negative, and need a snapshot")
 	}
 	return v.checkPlace(vm, change)
 }

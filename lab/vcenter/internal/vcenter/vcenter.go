@@ -42,6 +42,7 @@ type VCenter struct {
 	byUUID     map[string]*VM
 	names      map[ref]map[string]ref // the VM folder tree, by parent and name
 	snapshots  map[ref]*snapshot
+	snapshotID int32
 	structure  uint64 // moves when the tree of entities changes
 	counter    int64
 	lastChange time.Time

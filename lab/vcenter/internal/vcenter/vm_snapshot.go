@@ -15,6 +15,8 @@ type snapshot struct {
 	tree   types.VirtualMachineSnapshotTree
 	parent *ref
 	memory bool
+	// bytes that were written to the disks since
+	written int64
 }
 
 func (v *VCenter) snapshot(r ref) *snapshot { return v.snapshots[r] }
@@ -49,8 +51,8 @@ func (v *VCenter) createSnapshot(c *Call, req *types.CreateSnapshot_Task) (job, 
 		}
 		s.tree = types.VirtualMachineSnapshotTree{
 			Snapshot: id, Vm: vm.Self, Name: req.Name, Description: req.Description,
-			Id: int32(len(v.snapshots) + 1), CreateTime: time.Now().UTC(), State: vm.Runtime.PowerState,
-			Quiesced: req.Quiesce,
+			Id: v.nextSnapshot(), CreateTime: time.Now().UTC(), State: vm.Runtime.PowerState,
+			Quiesced: req.Quiesce && vm.on(),
 		}
 		if !s.memory {
 			s.tree.State = types.VirtualMachinePowerStatePoweredOff
@@ -62,10 +64,16 @@ func (v *VCenter) createSnapshot(c *Call, req *types.CreateSnapshot_Task) (job, 
 	return j, nil
 }
 
+// nextSnapshot numbers snapshots in the order in which they are taken.
+func (v *VCenter) nextSnapshot() int32 {
+	v.snapshotID++
+	return v.snapshotID
+}
+
 // drawTree rebuilds what clients see of the snapshots. The caller holds the write lock.
 func (v *VCenter) drawTree(vm *VM, current *ref) {
 	roots := v.branch(vm.Self, nil)
-	vm.Snapshot, vm.RootSnapshot = nil, []ref{}
+	vm.Snapshot, vm.RootSnapshot, vm.LayoutEx = nil, []ref{}, v.layout(vm, current)
 	if len(roots) > 0 {
 		vm.Snapshot = &types.VirtualMachineSnapshotInfo{CurrentSnapshot: current, RootSnapshotList: roots}
 		for _, root := range roots {

@@ -7,7 +7,11 @@ from managedvm.world.guests.port import (
     GuestFileMissingError,
     GuestLogin,
     GuestUnavailableError,
+    HostKeyChangedError,
+    JumpHost,
+    SshWay,
 )
+from managedvm.world.guests.ssh import SshExecutor
 from managedvm.world.guests.tools import VMwareToolsExecutor
 
 __all__ = [
@@ -17,5 +21,9 @@ __all__ = [
     "GuestFileMissingError",
     "GuestLogin",
     "GuestUnavailableError",
+    "HostKeyChangedError",
+    "JumpHost",
+    "SshExecutor",
+    "SshWay",
     "VMwareToolsExecutor",
 ]

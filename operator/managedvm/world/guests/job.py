@@ -10,7 +10,9 @@ from base64 import b64encode
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
+from managedvm.errors import BusyError, ConflictError, UnknownOutcomeError
 from managedvm.planning.jobs import Finished
+from managedvm.world.guests.port import GuestDiskFullError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,13 +56,38 @@ def start_arguments(job_id: str, command: Sequence[str], limit: timedelta) -> st
         str(seconds),
         str(FIRST_BYTES),
         str(LAST_BYTES),
-        _encoded(_script("run.sh")),
-        *(f"x{_encoded(word)}" for word in command),
+        encoded(_script("run.sh")),
+        *(f"x{encoded(word)}" for word in command),
     ]
-    start = f'-c "$(printf %s {_encoded(_script("start.sh"))} | base64 -d)" managedvm-start {" ".join(words)}'
+    start = script_arguments("start", words)
     if len(start) > _MOST_ARGUMENT_BYTES:
         raise ValueError(f"the command is too long: {len(start)} bytes of {_MOST_ARGUMENT_BYTES}")
     return start
+
+
+def script_arguments(name: str, words: Sequence[str]) -> str:
+    """Return the arguments of SHELL that run one of our scripts in the guest.
+
+    `words` are its arguments; whatever a person wrote is encoded in them, see `encoded`.
+    """
+    script = encoded(_script(f"{name}.sh"))
+    return f'-c "$(printf %s {script} | base64 -d)" managedvm-{name} {" ".join(words)}'
+
+
+def raise_unless_started(code: int, guest: str, job_id: str) -> None:
+    """Raise the error that says what start.sh answered; 0 is none.
+
+    Raises:
+        BusyError, ConflictError, GuestDiskFullError, UnknownOutcomeError: see `GuestExecutor.start`.
+    """
+    if code == BUSY:
+        raise BusyError(f"another command runs in the guest of {guest}")
+    if code == CONFLICT:
+        raise ConflictError(f"in the guest of {guest}, {job_id} is the id of another command")
+    if code == NO_RECORD:
+        raise GuestDiskFullError(f"the guest of {guest} cannot record {job_id}: no room, or no right")
+    if code != 0:
+        raise UnknownOutcomeError(f"the guest of {guest} did not say whether {job_id} began ({code})")
 
 
 def checked_id(job_id: str) -> str:
@@ -100,7 +127,8 @@ def _script(name: str) -> str:
     return files("managedvm.world.guests").joinpath(name).read_text()
 
 
-def _encoded(text: str) -> str:
+def encoded(text: str) -> str:
+    """Return a text in letters that no shell takes for anything else."""
     return b64encode(text.encode("utf-8", "surrogateescape")).decode()
 
 

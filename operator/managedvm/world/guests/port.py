@@ -18,22 +18,66 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class GuestLogin:
-    """An account of the guest that may write below /var/lib/managedvm and /run/managedvm: usually root."""
+    """An account of the guest: root, or over SSH one that may become root by sudo.
+
+    VMware Tools take the password only; over SSH `private_key`, as a PEM or OpenSSH file holds it, is tried first.
+    """
 
     username: str
-    password: SecretStr
+    password: SecretStr | None = None
+    private_key: SecretStr | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JumpHost:
+    """A host that SSH leads through. `host_key` is the only key that it may show, as `ssh-ed25519 AAAA...`."""
+
+    address: str
+    port: int
+    host_key: str
+    login: GuestLogin
+
+
+@dataclass(frozen=True, slots=True)
+class SshWay:
+    """Where the sshd of a guest is, and how it proves that it is the guest's.
+
+    `host_key` is the only key that it may show; without one nothing is sent but the question which it has. `sudo` says
+    that the account becomes root by sudo.
+    """
+
+    address: str
+    port: int = 22
+    host_key: str | None = None
+    sudo: bool = True
+    jump: JumpHost | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Guest:
-    """The inside of one VM, and who we are there. `moref` is the VM's reference in its vCenter, as "vm-12"."""
+    """The inside of one VM, and who we are there.
+
+    `moref` is the VM's reference in its vCenter, as "vm-12". With `ssh` it is reached that way, else by VMware Tools.
+    """
 
     moref: str
     login: GuestLogin
+    ssh: SshWay | None = None
 
 
 class GuestUnavailableError(UnreachableError):
-    """The VM is off or its VMware Tools do not answer; nothing was done."""
+    """The VM is off, or neither its VMware Tools nor its sshd answer; nothing was done."""
+
+
+class HostKeyChangedError(StalledError):
+    """The sshd shows another key than the one that we trust, so nothing was sent to it, no credentials either.
+
+    `seen` is the key that it shows, empty where it has none of the kind that we trust.
+    """
+
+    def __init__(self, message: str, seen: str = "") -> None:
+        super().__init__(message)
+        self.seen = seen
 
 
 class GuestDiskFullError(StalledError):
@@ -64,6 +108,8 @@ class GuestExecutor(Protocol):
             ConflictError: this id belongs to another command.
             GuestUnavailableError: the guest cannot be asked; nothing was done.
             InvalidCredentialsError: the guest refuses the login; nothing was done.
+            HostKeyChangedError: the guest does not prove that it is itself; nothing was done.
+            NoPermissionError: the account may not run commands as root; nothing was done.
             GuestDiskFullError: the command cannot be recorded; nothing was done.
             UnknownOutcomeError: no answer came; it may run.
             ManagedVMError: as errors of the vCenter say.

@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 from pyVmomi import vim, vmodl
 
 from managedvm.errors import (
-    BusyError,
-    ConflictError,
     InvalidCredentialsError,
     ManagedVMError,
     NoPermissionError,
@@ -73,18 +71,7 @@ class VMwareToolsExecutor:
             lambda: self._processes().StartProgramInGuest(self._vm(guest), _login(guest), spec), guest
         )
         code = await self._exit_code(guest, pid)
-        if code == job.BUSY:
-            raise BusyError(f"another command runs in the guest of {guest.moref}")
-        if code == job.CONFLICT:
-            raise ConflictError(f"in the guest of {guest.moref}, {job_id} is the id of another command")
-        if code == job.NO_RECORD:
-            raise GuestDiskFullError(
-                f"the guest of {guest.moref} cannot record {job_id}: no room, or no right"
-            )
-        if code != 0:
-            raise UnknownOutcomeError(
-                f"the guest of {guest.moref} did not say whether {job_id} began ({code})"
-            )
+        job.raise_unless_started(code, guest.moref, job_id)
 
     async def result(self, guest: Guest, job_id: str) -> Job:
         """Return what became of a command; see GuestExecutor."""
@@ -207,6 +194,10 @@ class VMwareToolsExecutor:
 
 
 def _login(guest: Guest) -> vim.vm.guest.NamePasswordAuthentication:
+    if guest.login.password is None:
+        raise InvalidCredentialsError(
+            "VMware Tools take a user name and a password; the Secret has no password"
+        )
     return vim.vm.guest.NamePasswordAuthentication(
         username=guest.login.username,
         password=guest.login.password.get_secret_value(),

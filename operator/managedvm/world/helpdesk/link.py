@@ -13,6 +13,7 @@ from typing import TypeVar
 from pydantic import SecretStr
 
 from managedvm.api.helpdesk import HelpdeskSpec
+from managedvm.api.tls import DEFAULT_CA_KEY
 from managedvm.errors import (
     InvalidCredentialsError,
     NoPermissionError,
@@ -24,12 +25,11 @@ from managedvm.errors import (
     UnknownOutcomeError,
     WaitingError,
 )
-from managedvm.logs import redaction
 from managedvm.planning.findings import Reason
 from managedvm.world.helpdesk.port import HelpdeskPort
 from managedvm.world.helpdesk.zammad import Zammad
 from managedvm.world.kube import Kube, NotFoundError
-from managedvm.world.secrets import secret_value
+from managedvm.world.secrets import hidden, plain
 from managedvm.world.vsphere.soap import tls_context
 
 logger = logging.getLogger(__name__)
@@ -162,16 +162,15 @@ class Link:
             raise InvalidCredentialsError(
                 f"Secret {self._namespace}/{name} is missing. Create it with token, webhookSecret and ca.crt"
             ) from None
-        token, webhook = secret_value(secret, "token"), secret_value(secret, "webhookSecret")
+        token, webhook = hidden(secret, "token"), hidden(secret, "webhookSecret")
         if not token:
             raise InvalidCredentialsError(f"Secret {self._namespace}/{name} needs the key token")
-        for value in (token, webhook):
-            redaction.register(value)
-        return _Credentials(
-            SecretStr(token),
-            SecretStr(webhook) if webhook else None,
-            secret_value(secret, spec.tls.ca_key) or None,
-        )
+        ca = plain(secret, spec.tls.ca_key) or None
+        if ca is None and spec.tls.ca_key != DEFAULT_CA_KEY:
+            raise InvalidCredentialsError(
+                f"Secret {self._namespace}/{name} has no key {spec.tls.ca_key}, and spec.tls.caKey asks for it"
+            )
+        return _Credentials(SecretStr(token), SecretStr(webhook) if webhook else None, ca)
 
 
 _REASONS = {

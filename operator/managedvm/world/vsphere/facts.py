@@ -6,7 +6,7 @@ Facts that many VMs have alike are shared, so 10,000 VMs with the same disks hol
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 from xml.etree.ElementTree import Element
@@ -19,6 +19,7 @@ from managedvm.planning.observed import (
     PowerEvent,
     PowerState,
     RestartEvent,
+    SnapshotFacts,
     TaskState,
 )
 from managedvm.world.vsphere.pages import Kind, Update, child, children, flag, number, text, type_of
@@ -90,9 +91,9 @@ def _tools_running(element: Element | None) -> bool:
 def _notes(element: Element | None) -> Notes:
     found = []
     for option in children(element):
-        key = text(option, "key") or ""
-        if key.startswith(NOTE_PREFIX):
-            found.append((sys.intern(key), text(option, "value") or ""))
+        key, value = text(option, "key") or "", text(option, "value")
+        if key.startswith(NOTE_PREFIX) and value:  # an empty one was taken away
+            found.append((sys.intern(key), value))
     return tuple(sorted(found))
 
 
@@ -121,6 +122,27 @@ def _capacity(disk: Element) -> int:
     return exact if exact is not None else 1024 * (number(disk, "capacityInKB") or 0)
 
 
+def _snapshots(element: Element | None) -> tuple[SnapshotFacts, ...]:
+    """Return all snapshots of a VM, parents before children; most VMs have none."""
+    found: list[SnapshotFacts] = []
+    open_trees = [element] if element is not None else []
+    while open_trees:
+        tree = open_trees.pop(0)
+        below = list(children(tree, "rootSnapshotList" if tree is element else "childSnapshotList"))
+        open_trees += below
+        found += [_snapshot(one) for one in below]
+    return tuple(found)
+
+
+def _snapshot(tree: Element) -> SnapshotFacts:
+    return SnapshotFacts(
+        moref=text(tree, "snapshot") or "",
+        name=text(tree, "name") or "",
+        taken_at=_instant(child(tree, "createTime")) or datetime.min.replace(tzinfo=UTC),
+        quiesced=flag(tree, "quiesced") or False,
+    )
+
+
 _VM_FIELDS: dict[str, tuple[str, Callable[[Element | None], Any]]] = {
     "name": ("name", _name),
     "parent": ("parent", _interned),
@@ -141,6 +163,8 @@ _VM_FIELDS: dict[str, tuple[str, Callable[[Element | None], Any]]] = {
     "config.hotPlugMemoryIncrementSize": ("hot_add_increment_mib", _count),
     "config.hotPlugMemoryLimit": ("hot_add_limit_mib", _count),
     "config.extraConfig": ("notes", _notes),
+    "runtime.consolidationNeeded": ("consolidation_needed", _truth),
+    "snapshot": ("snapshots", _snapshots),
 }
 _IDENTITY = "config.instanceUuid"
 

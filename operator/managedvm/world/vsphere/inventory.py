@@ -15,6 +15,8 @@ from managedvm.planning.observed import (
     PowerEvent,
     PowerState,
     RestartEvent,
+    SnapshotFacts,
+    TaskFacts,
     VirtualMachine,
 )
 from managedvm.world.vsphere.changes import (
@@ -68,6 +70,8 @@ class Row:
     hot_add_increment_mib: int = 0
     hot_add_limit_mib: int = 0
     notes: Notes = ()
+    snapshots: tuple[SnapshotFacts, ...] = ()
+    consolidation_needed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +189,13 @@ class Inventory:
             self._mark_moved()
             if self._changed or self._clusters_changed:
                 self._tell()
+
+    def note_refusal(self, vm: str, refused: TaskFacts) -> None:
+        """Show a call about a VM that vCenter has refused at once; this is news about the VM as a failed task is."""
+        self.tasks.refuse(refused, Owner(vm))
+        self._mark_owner(vm)
+        if isinstance(self._health, Healthy):
+            self._tell()
 
     def _apply(self, change: Change) -> None:
         match change:
@@ -373,4 +384,7 @@ class Inventory:
             host_responds=row.host not in self._silent_hosts,
             booted_at=row.booted_at,
             power_events=self._power.of(row.moref),
+            snapshots=row.snapshots,
+            consolidation_needed=row.consolidation_needed,
+            refused=self.tasks.refused(Owner(row.moref)),
         )

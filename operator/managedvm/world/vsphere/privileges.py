@@ -39,6 +39,13 @@ METHODS: Mapping[str, tuple[str, ...]] = {
 }
 """What is asked of vCenter, and what each needs. Reads come first, and changes what `port` orders."""
 
+SNAPSHOTS: Mapping[str, tuple[str, ...]] = {
+    "CreateSnapshot_Task": ("VirtualMachine.State.CreateSnapshot",),
+    "RevertToSnapshot_Task": ("VirtualMachine.State.RevertToSnapshot",),
+    "RemoveSnapshot_Task": ("VirtualMachine.State.RemoveSnapshot",),
+}
+"""What a way back by snapshot needs besides. No promise of this version takes one, so the role does not have it."""
+
 
 def privileges() -> list[str]:
     """Return the ids of all privileges that the operator needs, sorted."""

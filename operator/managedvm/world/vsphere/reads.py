@@ -8,6 +8,7 @@ from pyVmomi import vim, vmodl
 from managedvm.planning.observed import OUTRUN, TaskFacts, TaskState
 from managedvm.world.vsphere.connection import Session
 from managedvm.world.vsphere.facts import TASK_PROPERTIES
+from managedvm.world.vsphere.faults import named
 
 _Collector = vmodl.query.PropertyCollector
 
@@ -17,6 +18,26 @@ def devices_of(session: Session, vm: str) -> list[Any]:
     path = "config.hardware.device"
     found = session.read(lambda: _retrieve(session, _start(session, vm), vim.VirtualMachine, (path,)))
     return [device for values in found for device in values.get(path, ())]
+
+
+def held_bytes(session: Session, vm: str, snapshot: str) -> int:
+    """Return the bytes on the datastore that a snapshot holds: its own files, and the disks written to since.
+
+    Those are the files that the running VM reads beyond the ones that it had when the snapshot was taken. 0 where the
+    server does not know the snapshot.
+    """
+    path = "layoutEx"
+    found = session.read(lambda: _retrieve(session, _start(session, vm), vim.VirtualMachine, (path,)))
+    layout = next((values[path] for values in found if path in values), None)
+    taken = next((s for s in getattr(layout, "snapshot", ()) if named(s.key)[1] == snapshot), None)
+    if layout is None or taken is None:
+        return 0
+    written = _files(layout.disk) - _files(taken.disk) | {taken.dataKey, getattr(taken, "memoryKey", -1)}
+    return sum(file.size for file in layout.file if file.key in written)
+
+
+def _files(disks: Any) -> set[int]:
+    return {key for disk in disks for unit in disk.chain for key in unit.fileKey}
 
 
 def latest_task(session: Session, vm: str, method: str, now: datetime) -> TaskFacts | None:
