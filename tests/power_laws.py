@@ -6,11 +6,12 @@ from managedvm.api.changerequest import ChangeRequest, ChangeRequestStatus, Requ
 from managedvm.api.managedvm import ManagedVM
 from managedvm.api.vcenter import Mode
 from managedvm.planning.actions import Action, AdvanceRequest, PowerOn, Reconfigure
-from managedvm.planning.findings import Aspect, Reason, Truth
+from managedvm.planning.findings import Aspect, Truth
 from managedvm.planning.identity import Sight
 from managedvm.planning.managedvm import Observed, Plan
 from managedvm.planning.names import claim_name
 from managedvm.planning.observed import POWER_ON, PowerState, VirtualMachine
+from managedvm.planning.reasons import Reason
 
 FINAL = (RequestState.DONE, RequestState.WITHDRAWN, RequestState.REFUSED)
 

@@ -11,7 +11,7 @@ from managedvm.api.base import ApiModel
 from managedvm.api.managedvm import ManagedVMSpec
 from managedvm.api.policies import REQUIRED_POLICIES, binding_of
 from managedvm.planning.fields import FIELDS, FieldClass, class_of
-from managedvm.planning.findings import Reason
+from managedvm.planning.reasons import Reason
 
 ROOT = Path(__file__).parent.parent
 SOURCES = sorted(

@@ -24,12 +24,9 @@ from managedvm.engine.objects import ObjectKey
 from managedvm.engine.passes import Verdict
 from managedvm.engine.store import Store
 from managedvm.errors import (
-    InvalidCredentialsError,
     ManagedVMError,
-    NoPermissionError,
     NotActiveError,
     StalledError,
-    TlsNotTrustedError,
     WaitingError,
 )
 from managedvm.planning import claims, managedvm, orphans, outages, requests, vcenter, work
@@ -41,15 +38,17 @@ from managedvm.planning.actions import (
     Action,
 )
 from managedvm.planning.clauses import Clause
-from managedvm.planning.findings import Aspect, Finding, Reason, fails, shortened, some
+from managedvm.planning.findings import Aspect, Finding, fails, shortened, some
 from managedvm.planning.observed import ClusterFacts, Unknown
 from managedvm.planning.plan import Group, earliest, flat
+from managedvm.planning.reasons import Reason
 from managedvm.planning.wallclock import shown
 from managedvm.report import (
     advanced_status,
     judged_status,
     not_repaired,
     notices,
+    refused,
     repairs,
     reported,
     status_patch,
@@ -380,19 +379,6 @@ def _was_refused(action: Action, sent: _Sent | None) -> bool:
 
 def _told(findings: tuple[Finding, ...], failed: tuple[Failure, ...]) -> tuple[Finding, ...]:
     """Return what is said after some actions were refused: of those it is not said that they are being done."""
-    refused = tuple(_refused(failure.error) for failure in failed)
+    words = tuple(refused(failure.error) for failure in failed)
     is_repair = any(isinstance(failure.action, REPAIRS) for failure in failed)
-    return (*refused, *(not_repaired(findings) if is_repair else findings))
-
-
-def _refused(error: ManagedVMError) -> Finding:
-    match error:
-        case NoPermissionError():
-            reason = Reason.NO_PERMISSION
-        case InvalidCredentialsError():
-            reason = Reason.INVALID_CREDENTIALS
-        case TlsNotTrustedError():
-            reason = Reason.TLS_NOT_TRUSTED
-        case _:
-            reason = Reason.REFUSED
-    return fails(Aspect.CHANGES_PERMITTED, reason, str(error))
+    return (*words, *(not_repaired(findings) if is_repair else findings))

@@ -7,9 +7,11 @@ from typing import Any, Literal, TypeVar
 
 from managedvm.api.base import Condition, Status
 from managedvm.api.workentry import WorkEntryStatus
+from managedvm.errors import InvalidCredentialsError, ManagedVMError, NoPermissionError, TlsNotTrustedError
 from managedvm.planning.actions import AdvanceRequest, EndOutage
 from managedvm.planning.availability import BEING_REPAIRED
-from managedvm.planning.findings import Aspect, Effect, Finding, Reason, Truth
+from managedvm.planning.findings import Aspect, Finding, Truth, fails
+from managedvm.planning.reasons import Effect, Reason
 from managedvm.planning.work import Judgement
 
 S = TypeVar("S", bound=Status)
@@ -206,3 +208,17 @@ def _is_inconclusive(findings: tuple[Finding, ...]) -> bool:
 
 def _is_suspended(findings: tuple[Finding, ...]) -> bool:
     return any(finding.reason is Reason.SUSPENDED for finding in findings)
+
+
+def refused(error: ManagedVMError) -> Finding:
+    """Return what is said of a call that was refused, where a person must act."""
+    match error:
+        case NoPermissionError():
+            reason = Reason.NO_PERMISSION
+        case InvalidCredentialsError():
+            reason = Reason.INVALID_CREDENTIALS
+        case TlsNotTrustedError():
+            reason = Reason.TLS_NOT_TRUSTED
+        case _:
+            reason = Reason.REFUSED
+    return fails(Aspect.CHANGES_PERMITTED, reason, str(error))

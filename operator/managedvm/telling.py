@@ -9,7 +9,8 @@ from typing import Any, Protocol
 from managedvm.engine.objects import ObjectKey
 from managedvm.errors import ManagedVMError
 from managedvm.metrics import Metrics
-from managedvm.planning.findings import Effect, Finding
+from managedvm.planning.findings import Finding
+from managedvm.planning.reasons import Effect
 from managedvm.report import Notice
 from managedvm.world.kube import AlreadyExistsError, Kube, NotFoundError
 

@@ -16,8 +16,9 @@ from managedvm.planning.availability import (
     repair_cluster,
     streak,
 )
-from managedvm.planning.findings import Aspect, Reason, Truth
+from managedvm.planning.findings import Aspect, Truth
 from managedvm.planning.observed import HaSettings, Heartbeat, PowerState, TaskState
+from managedvm.planning.reasons import Reason
 from managedvm.planning.retry import RETRY_AFTER
 from tests.factories import (
     BASIC,

@@ -12,10 +12,11 @@ from managedvm.planning.actions import (
 )
 from managedvm.planning.case import STREAM_LAG
 from managedvm.planning.clauses import Clause
-from managedvm.planning.findings import Aspect, Effect, Reason
+from managedvm.planning.findings import Aspect
 from managedvm.planning.managedvm import plan
 from managedvm.planning.money import Prices
 from managedvm.planning.observed import TaskState, Unknown
+from managedvm.planning.reasons import Effect, Reason
 from tests import laws
 from tests.factories import (
     NOW,

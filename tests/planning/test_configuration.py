@@ -11,9 +11,10 @@ from managedvm.planning.actions import (
     Reconfigure,
     RecordRequest,
 )
-from managedvm.planning.findings import Aspect, Reason, Truth
+from managedvm.planning.findings import Aspect, Truth
 from managedvm.planning.managedvm import plan
 from managedvm.planning.observed import TaskState, Unknown
+from managedvm.planning.reasons import Reason
 from tests import laws
 from tests.factories import (
     GIB,

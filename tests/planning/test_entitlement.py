@@ -4,7 +4,8 @@ import pytest
 
 from managedvm.api.order import Order, ServicePackage
 from managedvm.planning.entitlement import entitle, next_order, order_in_force, services, shown
-from managedvm.planning.findings import Effect, Finding, Reason, Truth
+from managedvm.planning.findings import Finding, Truth
+from managedvm.planning.reasons import Effect, Reason
 from tests.factories import BASIC, NOW, PREMIUM, PROFESSIONAL, STANDARD, at, minutes, order, service_levels
 
 INSTANT = minutes(1 / 60)

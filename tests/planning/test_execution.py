@@ -13,10 +13,11 @@ from managedvm.planning.actions import (
     ShutDownGuest,
 )
 from managedvm.planning.execution import is_hot
-from managedvm.planning.findings import Aspect, Reason
+from managedvm.planning.findings import Aspect
 from managedvm.planning.managedvm import plan
 from managedvm.planning.observed import PowerState, TaskState
 from managedvm.planning.powercycle import SHUTDOWN_LIMIT
+from managedvm.planning.reasons import Reason
 from managedvm.planning.records import later
 from managedvm.planning.retry import RETRY_AFTER
 from managedvm.planning.targets import Target, Unit

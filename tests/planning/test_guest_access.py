@@ -5,10 +5,11 @@ from datetime import timedelta
 
 import pytest
 
-from managedvm.planning.findings import Aspect, Effect, Reason
+from managedvm.planning.findings import Aspect
 from managedvm.planning.guestaccess import ASK_AGAIN, contact_is_due, fingerprint, plan_guest, trusted_key
 from managedvm.planning.managedvm import plan
 from managedvm.planning.observed import PowerState, Unknown
+from managedvm.planning.reasons import Effect, Reason
 from tests.factories import NOW, managed_vm, observed, vcenter_spec, virtual_machine
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKqiKNRV49jmlUPrbfO3mWmD9TU7QDTb7C6B1HNZA4EP"

@@ -6,7 +6,7 @@ import pytest
 
 from managedvm.planning import identity
 from managedvm.planning.actions import ClaimVM
-from managedvm.planning.findings import Effect, Finding, Reason, Truth
+from managedvm.planning.findings import Finding, Truth
 from managedvm.planning.identity import (
     Identified,
     Sight,
@@ -18,6 +18,7 @@ from managedvm.planning.identity import (
 )
 from managedvm.planning.names import claim_name
 from managedvm.planning.observed import Unknown
+from managedvm.planning.reasons import Effect, Reason
 from tests.factories import (
     OTHER_UUID,
     PATH,

@@ -5,9 +5,10 @@ from dataclasses import replace
 import pytest
 
 from managedvm.api.managedvm import VMStatus
-from managedvm.planning.findings import Aspect, Reason
+from managedvm.planning.findings import Aspect
 from managedvm.planning.identity import Sight
 from managedvm.planning.managedvm import plan
+from managedvm.planning.reasons import Reason
 from managedvm.planning.targets import size_of
 from tests import laws
 from tests.factories import (

@@ -14,9 +14,11 @@ from managedvm.planning.actions import (
     ReleaseClaim,
 )
 from managedvm.planning.clauses import Clause
-from managedvm.planning.findings import Aspect, Reason
-from managedvm.planning.managedvm import effective_mode, plan
+from managedvm.planning.findings import Aspect
+from managedvm.planning.managedvm import plan
 from managedvm.planning.observed import HaSettings, PowerState, TaskState, Unknown
+from managedvm.planning.permission import effective_mode
+from managedvm.planning.reasons import Reason
 from managedvm.planning.retry import RETRY_AFTER
 from managedvm.planning.targets import BASELINE_NOTE
 from tests import laws

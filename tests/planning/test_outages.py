@@ -7,10 +7,11 @@ import pytest
 
 from managedvm.api.outage import Outage, OutageCause, OutageExclusion
 from managedvm.planning.actions import MEASURING, EndOutage, RecordOutage
-from managedvm.planning.findings import Aspect, Reason
+from managedvm.planning.findings import Aspect
 from managedvm.planning.managedvm import plan
 from managedvm.planning.observed import Heartbeat, PowerEvent, PowerState
 from managedvm.planning.outages import SHORT_GAP, Planned, abandoned
+from managedvm.planning.reasons import Reason
 from tests.factories import (
     BASIC,
     NOW,

@@ -15,10 +15,11 @@ from managedvm.planning.actions import (
     ReserveSlot,
     ShutDownGuest,
 )
-from managedvm.planning.findings import Aspect, Reason
+from managedvm.planning.findings import Aspect
 from managedvm.planning.managedvm import plan
 from managedvm.planning.observed import PowerState, TaskState
 from managedvm.planning.powercycle import SHUTDOWN_LIMIT
+from managedvm.planning.reasons import Reason
 from managedvm.planning.retry import RETRY_AFTER
 from tests import laws
 from tests.factories import (

@@ -14,9 +14,10 @@ from managedvm.planning.actions import (
     RecordWork,
     ShutDownGuest,
 )
-from managedvm.planning.findings import Aspect, Effect, Reason
+from managedvm.planning.findings import Aspect
 from managedvm.planning.managedvm import plan
 from managedvm.planning.observed import NO_PERMISSION, POWER_ON, RECONFIGURE, SHUT_DOWN, PowerState, TaskState
+from managedvm.planning.reasons import Effect, Reason
 from managedvm.planning.retry import LONGEST_REST, RETRY_AFTER
 from tests import laws
 from tests.factories import (

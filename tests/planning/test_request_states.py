@@ -3,9 +3,10 @@
 import pytest
 
 from managedvm.api.changerequest import Billing, RequestKind, RequestState
-from managedvm.planning.findings import Aspect, Reason
+from managedvm.planning.findings import Aspect
 from managedvm.planning.maintenance import maintenance_calendar
 from managedvm.planning.reaction import Worked
+from managedvm.planning.reasons import Reason
 from managedvm.planning.requests import findings, next_check, plan
 from tests.api.bodies import software
 from tests.factories import (

@@ -8,8 +8,9 @@ from managedvm.api.changerequest import RequestedVM, RequestState
 from managedvm.api.customer import Requests
 from managedvm.api.order import Order
 from managedvm.planning.entitlement import entitle
-from managedvm.planning.findings import Reason, Truth
+from managedvm.planning.findings import Truth
 from managedvm.planning.observed import Unknown
+from managedvm.planning.reasons import Reason
 from managedvm.planning.requestcase import ObservedRequest
 from managedvm.planning.requests import MAY_COME_WITHIN, plan
 from tests.factories import (

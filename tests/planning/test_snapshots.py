@@ -6,7 +6,6 @@ from datetime import timedelta
 import pytest
 
 from managedvm.planning.actions import Reconfigure, RemoveSnapshot, RevertToSnapshot, TakeSnapshot
-from managedvm.planning.findings import Effect, Reason
 from managedvm.planning.observed import (
     CREATE_SNAPSHOT,
     RECONFIGURE,
@@ -17,6 +16,7 @@ from managedvm.planning.observed import (
     TaskState,
     Unknown,
 )
+from managedvm.planning.reasons import Effect, Reason
 from managedvm.planning.snapshots import (
     LONGEST_REST,
     LOOK_AGAIN,

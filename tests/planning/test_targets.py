@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from managedvm.api.resources import Resources
-from managedvm.planning.findings import Reason
+from managedvm.planning.reasons import Reason
 from managedvm.planning.targets import (
     BASELINE_NOTE,
     Baseline,

@@ -8,10 +8,10 @@ import pytest
 from managedvm.api.changerequest import RequestState
 from managedvm.api.customer import Requests
 from managedvm.planning.actions import EFFECTS, AdvanceRequest, PowerOn, RecordWork
-from managedvm.planning.findings import Reason
 from managedvm.planning.managedvm import plan
-from managedvm.planning.observed import PowerState, TaskState
+from managedvm.planning.observed import PowerState, TaskState, Unknown
 from managedvm.planning.orphans import bill_orphan, start_orphan, withdrawn
+from managedvm.planning.reasons import Reason
 from managedvm.planning.requestcase import ObservedRequest
 from managedvm.planning.retry import RETRY_AFTER
 from tests.factories import (
@@ -161,8 +161,9 @@ def started(request, **read):
     return tuple(action for action in part.actions if isinstance(action, EFFECTS)) if part else ()
 
 
-def test_why_it_starts_without_its_change_is_noted_before():
-    note, start = start_orphan(in_work(), orphaned(orphan=OFF, has_taken_effect=False), NOW).actions
+@pytest.mark.parametrize("effect", [False, Unknown("vCenter just was at task-7")], ids=["none", "not known"])
+def test_why_it_starts_without_its_change_is_noted_before(effect):
+    note, start = start_orphan(in_work(), orphaned(orphan=OFF, has_taken_effect=effect), NOW).actions
     assert isinstance(start, PowerOn)
     assert note.after.interruption.cause == "Stopped"
     assert note.after.state is RequestState.IN_WORK

@@ -6,8 +6,9 @@ from datetime import timedelta
 import pytest
 
 from managedvm.planning.actions import ConfigureClusterHighAvailability
-from managedvm.planning.findings import Aspect, Effect, Reason, Truth
+from managedvm.planning.findings import Aspect, Truth
 from managedvm.planning.observed import TaskState, Unknown
+from managedvm.planning.reasons import Effect, Reason
 from managedvm.planning.retry import RETRY_AFTER
 from managedvm.planning.vcenter import (
     Connecting,

@@ -6,7 +6,8 @@ from typer.testing import CliRunner
 from managedvm.api.base import APPLIED_BY
 from managedvm.cli import app
 from managedvm.planning.explanation import Topic, explain, explain_request, is_looked_at
-from managedvm.planning.findings import Aspect, Reason, fails, holds
+from managedvm.planning.findings import Aspect, fails, holds
+from managedvm.planning.reasons import Reason
 from managedvm.report import reported
 from tests.factories import NOW, managed_vm, persons_request, request_decision, work_entry
 

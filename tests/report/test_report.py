@@ -10,7 +10,8 @@ from managedvm.api.base import Condition, Status
 from managedvm.api.changerequest import ChangeRequestStatus, RequestState
 from managedvm.planning.actions import AdvanceRequest
 from managedvm.planning.clauses import Clause
-from managedvm.planning.findings import Aspect, Reason, fails, holds, unknown
+from managedvm.planning.findings import Aspect, fails, holds, unknown
+from managedvm.planning.reasons import Reason
 from managedvm.report import advanced_status, merge_patch, notices, repairs, reported, status_patch
 from tests.examples import examples
 from tests.factories import NOW

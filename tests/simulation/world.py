@@ -4,7 +4,6 @@ Each step lets time pass, lets something happen, and lets the active replica mak
 the world calms down; what must be true then is in `assert_all_is_well`.
 """
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 from random import Random
 from typing import Any
@@ -12,17 +11,13 @@ from typing import Any
 from managedvm.api.changerequest import FINAL_STATES, RequestState
 from managedvm.planning.actions import PowerOn, ShutDownGuest
 from managedvm.planning.availability import promised
-from managedvm.planning.findings import Reason
-from managedvm.planning.names import change_request_name
 from managedvm.planning.observed import HaSettings, PowerState
+from managedvm.planning.reasons import Reason
 from managedvm.planning.targets import targets
-from managedvm.planning.uptime import Spans
 from tests import laws
 from tests.factories import (
     NOW,
     REQUESTER,
-    VCENTER_UUID,
-    VM_UUID,
     customer,
     managed_vm,
     order,
@@ -34,6 +29,7 @@ from tests.factories import (
     vcenter_spec,
     virtual_machine,
 )
+from tests.simulation import truth
 from tests.simulation.cluster import Cluster, Snapshot
 from tests.simulation.replica import Fault, Replica
 from tests.simulation.sizes import ASPECTS, SIZES, resources
@@ -377,36 +373,9 @@ class World:
             "left switched off"
         )
         assert self.vsphere.facts.ha_override == promised(service_level(self.level).high_availability)
-        self._assert_no_order_is_lost()
-        self._assert_outages_are_the_truth()
+        truth.no_order_is_lost(self.api.state, self.vsphere.facts, self.by_hand)
+        truth.outages_are_the_truth(self.api.state, self.vsphere.off, self.vsphere.now)
         self._assert_it_stays_so()
-
-    def _assert_no_order_is_lost(self) -> None:
-        """The last order is done, refused, or withdrawn; what differs without one was changed by somebody's hand."""
-        vm = self.api.state.vm
-        for target in targets(vm.spec.resources, self.vsphere.facts):
-            if target.is_met or vm.spec.change is None:
-                continue
-            name = change_request_name(VCENTER_UUID, VM_UUID, vm.spec.change.id, target.aspect)
-            assert name in self.api.state.requests or target.aspect in self.by_hand, (
-                f"{target.change} is forgotten"
-            )
-
-    def _assert_outages_are_the_truth(self) -> None:
-        """The records tell just when the VM was off, to the second, since it is measured."""
-        measured, now = self.api.state.vm.status.availability, self.vsphere.now
-        if measured is None:
-            return
-        since = Spans.between(measured.measured_since, now)
-        true = Spans.of(
-            span for begin, end in self.vsphere.off for span in Spans.between(begin, end or now).intervals
-        )
-        told = Spans.of(
-            span
-            for one in self.api.state.outages.values()
-            for span in Spans.between(one.spec.begin, one.status.end or now).intervals
-        )
-        assert told == true & since
 
     def _assert_it_stays_so(self) -> None:
         state, facts = self.api.state, self.vsphere.facts
@@ -415,15 +384,5 @@ class World:
             self._go_on(99)
             assert self.active.last is not None
             assert not self.active.last.actions, "it stirs again although nothing has changed"
-        assert _without_turns(self.api.state) == _without_turns(state)
+        assert truth.without_turns(self.api.state) == truth.without_turns(state)
         assert self.vsphere.facts == facts
-
-
-def _without_turns(state: Snapshot) -> Snapshot:
-    """Return the state without what the turn of a month changes: its sums, and with them the versions."""
-    shown = state.vm.status.availability
-    status = state.vm.status.model_copy(
-        update={"availability": shown.model_copy(update={"month": None, "year": None}) if shown else None}
-    )
-    meta = state.vm.metadata.model_copy(update={"resource_version": ""})
-    return replace(state, vm=state.vm.model_copy(update={"status": status, "metadata": meta}))

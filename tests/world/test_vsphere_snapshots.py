@@ -15,7 +15,6 @@ from managedvm.clock import utc_now
 from managedvm.errors import NoPermissionError, StaleError, UnknownOutcomeError
 from managedvm.planning.actions import RemoveSnapshot, TakeSnapshot
 from managedvm.planning.clauses import Clause
-from managedvm.planning.findings import Reason
 from managedvm.planning.observed import (
     CREATE_SNAPSHOT,
     RECONFIGURE,
@@ -23,6 +22,7 @@ from managedvm.planning.observed import (
     REVERT_TO_SNAPSHOT,
     PowerState,
 )
+from managedvm.planning.reasons import Reason
 from managedvm.planning.snapshots import LONGEST_REST, METHODS, SnapshotCase, Transaction, Wish, next_step
 from managedvm.world.apply import Hands, apply
 from managedvm.world.vsphere.connection import Server, Session
@@ -96,7 +96,7 @@ async def _until_it_ends(sim, path, wish, since, *, dies):
                 return step
             hands = Hands(None, follower.vsphere, lambda _: None, lambda _: None)
             try:
-                await apply(step.part.actions, hands)
+                (await apply(step.part.groups, hands)).raise_for(UnknownOutcomeError)
             except UnknownOutcomeError:
                 if dies:
                     return step
@@ -168,14 +168,14 @@ async def test_what_vcenter_refuses_rests_and_is_tried_again(sim, vm, method, wi
     async with following(sim) as follower:
         await follower.until(lambda f: f.vm(vm), "the VM")
         hands = Hands(None, follower.vsphere, lambda _: None, lambda _: None)
-        await apply((await look(follower, vm, wish, since)).part.actions, hands)
+        await apply((await look(follower, vm, wish, since)).part.groups, hands)
         await follower.until(lambda f: f.vm(vm).task.end, "the failure")
         resting = await look(follower, vm, wish, since)
         assert resting.part.findings[0].reason is Reason.SNAPSHOT_REFUSED
         assert (resting.part.actions, bool(resting.part.next_check)) == ((), True)
         again = await look(follower, vm, wish, since, later=LONGEST_REST)
         assert len(again.part.actions) == 1
-        await apply(again.part.actions, hands)
+        await apply(again.part.groups, hands)
         await follower.until(lambda f: f.vm(vm).task.end, "the second try")
     await fulfil(sim, vm, Wish.GONE)
     assert sim.admin.vm(vm)["snapshots"] == []

@@ -22,7 +22,8 @@ from managedvm.planning.actions import (
     ShutDownGuest,
 )
 from managedvm.planning.clauses import Clause
-from managedvm.planning.findings import Aspect, Reason, holds
+from managedvm.planning.findings import Aspect, holds
+from managedvm.planning.reasons import Reason
 from managedvm.world.apply import Hands, create_once
 from managedvm.world.apply import apply as carry_out
 from tests.world_fast.fakes import FakeKube, FakeVSphere

@@ -8,8 +8,8 @@ import pytest
 from managedvm.engine.objects import ObjectKey
 from managedvm.engine.store import Store
 from managedvm.planning.actions import AdvanceRequest
-from managedvm.planning.findings import Reason
 from managedvm.planning.observed import PowerState, TaskState, Unknown
+from managedvm.planning.reasons import Reason
 from managedvm.planning.requests import plan
 from managedvm.planning.vcenter import Connection, Trouble
 from managedvm.wiring import INDEXES

@@ -397,5 +397,4 @@ class Resource(ApiModel):
     @property
     def key(self) -> str:
         """`namespace/name`, or the name alone where there is no namespace."""
-        meta = self.metadata
-        return f"{meta.namespace}/{meta.name}" if meta.namespace else meta.name
+        return "/".join(filter(None, (self.metadata.namespace, self.metadata.name)))

@@ -21,7 +21,7 @@ from managedvm.cli.request import request_app
 from managedvm.cli.statement import statement_app
 from managedvm.cli.work import work_app
 from managedvm.handlers import registry
-from managedvm.planning.findings import Reason
+from managedvm.planning.reasons import Reason
 from managedvm.process import Operator
 from managedvm.settings import Settings
 

@@ -10,7 +10,7 @@ from managedvm.api.managedvm import RestartStatus
 from managedvm.api.servicelevel import HighAvailability, RestartPriority, ServiceLevelSpec
 from managedvm.planning.actions import ConfigureClusterHighAvailability, OverrideHighAvailability
 from managedvm.planning.clauses import Clause
-from managedvm.planning.findings import Aspect, Finding, Reason, fails, holds, unknown
+from managedvm.planning.findings import Aspect, Finding, fails, holds, unknown
 from managedvm.planning.observed import (
     ClusterFacts,
     HaSettings,
@@ -20,6 +20,7 @@ from managedvm.planning.observed import (
     VirtualMachine,
 )
 from managedvm.planning.plan import Part, joined
+from managedvm.planning.reasons import Reason
 from managedvm.planning.retry import refusal, rests_until
 from managedvm.planning.wallclock import shown
 

@@ -19,10 +19,11 @@ from managedvm.planning.case import (
 )
 from managedvm.planning.charges import automated_charge, time_elsewhere
 from managedvm.planning.clauses import Clause
-from managedvm.planning.findings import Aspect, Finding, Reason, fails, holds
+from managedvm.planning.findings import Aspect, Finding, fails, holds
 from managedvm.planning.money import NoRateError, Prices
 from managedvm.planning.observed import TaskFacts, TaskState, Unknown
 from managedvm.planning.plan import Part
+from managedvm.planning.reasons import Reason
 from managedvm.planning.records import advanced, work_entry
 from managedvm.planning.standing import Standing
 from managedvm.planning.targets import carried_by, found_value, note_key

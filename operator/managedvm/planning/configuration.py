@@ -15,11 +15,12 @@ from managedvm.planning.charges import automated_charge
 from managedvm.planning.clauses import Clause
 from managedvm.planning.completion import complete, frozen, has_taken_effect, next_price, refuse, withdraw
 from managedvm.planning.decisions import told, with_void
-from managedvm.planning.findings import Aspect, Finding, Reason, fails, shortened, unknown
+from managedvm.planning.findings import Aspect, Finding, fails, shortened, unknown
 from managedvm.planning.money import NoRateError
 from managedvm.planning.names import change_request_name
 from managedvm.planning.observed import Unknown
 from managedvm.planning.plan import Part
+from managedvm.planning.reasons import Reason
 from managedvm.planning.records import advanced, change_request
 from managedvm.planning.standing import way_out
 from managedvm.planning.targets import Target, Unit

@@ -14,9 +14,10 @@ from managedvm.api.outage import Outage
 from managedvm.api.servicelevel import ServiceLevelSpec
 from managedvm.planning.calendar import Interval
 from managedvm.planning.clauses import Clause
-from managedvm.planning.findings import Aspect, Finding, Reason, fails, holds, some
+from managedvm.planning.findings import Aspect, Finding, fails, holds, some
 from managedvm.planning.outages import Measured, ended, is_up, plan_outages
 from managedvm.planning.plan import Part, earliest
+from managedvm.planning.reasons import Reason
 from managedvm.planning.sla import Account, accounts, month_at, year_at, zone_of
 from managedvm.planning.wallclock import shown, wall_clock, zone_named
 

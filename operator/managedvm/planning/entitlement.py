@@ -9,8 +9,9 @@ from managedvm.api.managedvm import OrderInForce, ServiceInForce
 from managedvm.api.order import Order, ServicePackage
 from managedvm.api.servicelevel import PackageRequirement, ServiceLevelSpec
 from managedvm.planning.clauses import Clause
-from managedvm.planning.findings import Aspect, Finding, Reason, fails, holds
+from managedvm.planning.findings import Aspect, Finding, fails, holds
 from managedvm.planning.plan import earliest
+from managedvm.planning.reasons import Reason
 from managedvm.planning.wallclock import shown as shown_time
 
 

@@ -13,7 +13,7 @@ from managedvm.planning.case import Case, Job, aspect_of
 from managedvm.planning.clauses import Clause
 from managedvm.planning.completion import abandoned, has_taken_effect
 from managedvm.planning.configuration import decide
-from managedvm.planning.findings import Aspect, Finding, Reason, fails, shortened, some, unknown
+from managedvm.planning.findings import Aspect, Finding, fails, shortened, some, unknown
 from managedvm.planning.observed import RECONFIGURE, PowerState, TaskFacts, Unknown, VirtualMachine
 from managedvm.planning.plan import Part, joined
 from managedvm.planning.powercycle import (
@@ -31,6 +31,7 @@ from managedvm.planning.powercycle import (
     waits,
 )
 from managedvm.planning.poweron import ShutDown, interrupted, shut_down, start_again
+from managedvm.planning.reasons import Reason
 from managedvm.planning.retry import refusal, refused, rests_until
 from managedvm.planning.targets import Target, Unit, effort_notes
 from managedvm.planning.undo import undo

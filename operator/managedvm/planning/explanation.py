@@ -21,7 +21,8 @@ from managedvm.api.managedvm import ManagedVM
 from managedvm.api.requestdecision import RequestDecision
 from managedvm.api.vcenter import Mode
 from managedvm.api.workentry import WorkEntry
-from managedvm.planning.findings import Aspect, Effect, Reason
+from managedvm.planning.findings import Aspect
+from managedvm.planning.reasons import Effect, Reason
 from managedvm.planning.wallclock import shown
 
 

@@ -14,9 +14,10 @@ from managedvm.api.guest import GuestStatus, SshAccess
 from managedvm.api.managedvm import ManagedVM
 from managedvm.api.vcenter import VCenterSpec
 from managedvm.planning.clauses import Clause
-from managedvm.planning.findings import Aspect, Finding, Reason, fails, holds, unknown
+from managedvm.planning.findings import Aspect, Finding, fails, holds, unknown
 from managedvm.planning.observed import PowerState, Unknown, VirtualMachine
 from managedvm.planning.plan import Part
+from managedvm.planning.reasons import Reason
 from managedvm.planning.wallclock import shown
 
 ASK_AGAIN = timedelta(minutes=5)

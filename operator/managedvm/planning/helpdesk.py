@@ -9,7 +9,8 @@ from typing import Any
 from managedvm.api.changerequest import ChangeRequest, RequestTicket
 from managedvm.api.helpdesk import HeldTicket, Helpdesk
 from managedvm.planning.clauses import Clause
-from managedvm.planning.findings import Aspect, Finding, Reason, fails, holds, some, unknown
+from managedvm.planning.findings import Aspect, Finding, fails, holds, some, unknown
+from managedvm.planning.reasons import Reason
 from managedvm.planning.wallclock import shown
 
 OUTAGE_IS_TOLD_AFTER = timedelta(minutes=1)

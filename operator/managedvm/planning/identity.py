@@ -13,10 +13,11 @@ from managedvm.api.vcenter import VCenterSpec
 from managedvm.api.vmclaim import ClaimOwner, VMClaim, VMClaimSpec
 from managedvm.planning.actions import ClaimVM, ReleaseClaim
 from managedvm.planning.clauses import Clause
-from managedvm.planning.findings import Aspect, Finding, Reason, fails, holds, shortened, some, unknown
+from managedvm.planning.findings import Aspect, Finding, fails, holds, shortened, some, unknown
 from managedvm.planning.names import claim_name
 from managedvm.planning.observed import Unknown, VirtualMachine
 from managedvm.planning.plan import Part
+from managedvm.planning.reasons import Reason
 
 _LONGEST_PATH = 512
 """The longest inventory path that status has room for."""

@@ -17,7 +17,7 @@ from managedvm.api.managedvm import (
 from managedvm.api.outage import Outage
 from managedvm.api.requestdecision import RequestDecision
 from managedvm.api.servicelevel import ServiceLevelSpec
-from managedvm.api.vcenter import Mode, VCenterSpec
+from managedvm.api.vcenter import VCenterSpec
 from managedvm.api.vmclaim import VMClaim
 from managedvm.planning import availability
 from managedvm.planning.actions import (
@@ -32,7 +32,7 @@ from managedvm.planning.configuration import settled_slip
 from managedvm.planning.downtime import plan_availability
 from managedvm.planning.entitlement import Entitlement, entitle, services, shown
 from managedvm.planning.execution import execute_initial, resize
-from managedvm.planning.findings import Aspect, Finding, Reason, fails, holds, shortened, some
+from managedvm.planning.findings import Aspect, Finding, fails, holds, shortened
 from managedvm.planning.guestaccess import plan_guest
 from managedvm.planning.identity import (
     Identified,
@@ -50,8 +50,10 @@ from managedvm.planning.maintenance import maintenance_calendar
 from managedvm.planning.money import Prices
 from managedvm.planning.observed import ClusterFacts, TaskFacts, Unknown
 from managedvm.planning.outages import Measured, Planned
+from managedvm.planning.permission import effective_mode, may_record, permission
 from managedvm.planning.plan import Group, Part, flat, joined
 from managedvm.planning.poweron import left_off, shut_down, start_again
+from managedvm.planning.reasons import Reason
 from managedvm.planning.targets import (
     Baseline,
     as_agreed,
@@ -121,13 +123,6 @@ class Plan:
         return flat(self.groups)
 
 
-def effective_mode(vm: ManagedVM, vcenter: VCenterSpec | None) -> Mode:
-    """Return the mode in effect: the spec's, or the default for the VM's origin, capped by the VCenter."""
-    wished = vm.spec.mode or (Mode.ENFORCE if vm.spec.vm.origin is VMOrigin.PROVISIONED else Mode.OBSERVE)
-    allowed = vcenter.maximum_mode if vcenter is not None else Mode.OBSERVE
-    return Mode.ENFORCE if wished is allowed is Mode.ENFORCE else Mode.OBSERVE
-
-
 def plan(vm: ManagedVM, observed: Observed, now: datetime) -> Plan:
     """Return what to do for one ManagedVM at `now`."""
     entitlement = entitle(vm.spec.orders, observed.levels.get, now)
@@ -143,7 +138,13 @@ def plan(vm: ManagedVM, observed: Observed, now: datetime) -> Plan:
         availability=vm.status.availability,
         guest=vm.status.guest,
     )
-    permitted = permission(vm, observed, mode)
+    permitted = permission(
+        vm,
+        mode,
+        customer=observed.customer,
+        missing_policies=observed.missing_policies,
+        is_ledger=observed.is_ledger,
+    )
     if vm.spec.suspend:
         return _suspended(vm, observed, entitlement, permitted, now)
     base = Part(findings=(*entitlement.findings, permitted), next_check=entitlement.next_check)
@@ -215,11 +216,6 @@ def _begun(vm: ManagedVM, observed: Observed, now: datetime) -> Part:
 
 def _identified(vm: ManagedVM, observed: Observed) -> Identified | Finding:
     return identify(vm, sticky_identity(vm, observed.own_claim), observed.sight, observed.vcenter)
-
-
-def may_record(permitted: Finding) -> bool:
-    """Return whether records may be written: Observe mode leaves vCenter alone, not a bill for what was done."""
-    return permitted.reason in (Reason.PERMITTED, Reason.OBSERVE_ONLY)
 
 
 def _case(  # noqa: PLR0917 - private, and all of it decides
@@ -345,44 +341,6 @@ def _plan(part: Part, status: ManagedVMStatus) -> Plan:
         part.groups, key=lambda group: any(isinstance(a, OverrideHighAvailability) for a in group)
     )
     return Plan(tuple(groups), part.findings, status, part.next_check)
-
-
-def permission(vm: ManagedVM, observed: Observed, mode: Mode) -> Finding:
-    """Return whether anything may be changed for this ManagedVM, and if not, why."""
-    customer = vm.spec.customer_ref.name
-    if observed.customer is None or vm.metadata.namespace not in observed.customer.namespaces:
-        return fails(
-            Aspect.CHANGES_PERMITTED,
-            Reason.CUSTOMER_UNKNOWN,
-            f"Customer {customer} does not exist, or has no VMs in namespace {vm.metadata.namespace}; nothing is done. "
-            "Create it, or add the namespace to its spec.namespaces",
-            Clause.AS_ORDERED,
-        )
-    if observed.missing_policies:
-        return fails(
-            Aspect.CHANGES_PERMITTED,
-            Reason.POLICY_BINDING_MISSING,
-            f"Admission policy {some(observed.missing_policies)} is not in force as it ships, so the API server does not "
-            "refuse what the contract forbids; nothing is done. Apply manifests/base/policies",
-            Clause.DOCUMENTED,
-        )
-    if not observed.is_ledger:
-        return fails(
-            Aspect.CHANGES_PERMITTED,
-            Reason.LEDGER_UNPROTECTED,
-            f"Namespace {vm.metadata.namespace} has no label managedvm.dev/ledger, so its records could be deleted; "
-            "nothing is done. Add the label",
-            Clause.DOCUMENTED,
-        )
-    if mode is Mode.OBSERVE:
-        return fails(
-            Aspect.CHANGES_PERMITTED,
-            Reason.OBSERVE_ONLY,
-            "Mode is Observe: everything is decided and nothing is done. Set spec.mode to Enforce, as far as "
-            "spec.maximumMode of the VCenter allows",
-            Clause.AS_ORDERED,
-        )
-    return holds(Aspect.CHANGES_PERMITTED, Reason.PERMITTED, "Mode is Enforce", Clause.AS_ORDERED)
 
 
 def _size(

@@ -7,10 +7,11 @@ from managedvm.planning.actions import AdvanceRequest, RecordWork
 from managedvm.planning.case import moved_on, was_asked
 from managedvm.planning.clauses import Clause
 from managedvm.planning.completion import closing, is_task_of, withdrawal
-from managedvm.planning.findings import Aspect, Reason, unknown
+from managedvm.planning.findings import Aspect, unknown
 from managedvm.planning.observed import TaskFacts
 from managedvm.planning.plan import Part, joined
 from managedvm.planning.poweron import interrupted, runs_since, shut_down, start_again
+from managedvm.planning.reasons import Reason
 from managedvm.planning.requestcase import ObservedRequest
 from managedvm.planning.standing import asked_of, standing
 from managedvm.planning.wallclock import shown
@@ -31,7 +32,7 @@ def start_orphan(request: ChangeRequest, observed: ObservedRequest, now: datetim
         (finding,) = start.findings
         said = unknown(Aspect.SUCCEEDED, finding.reason, finding.message, Clause.MAINTENANCE_WINDOW)
         note = moved_on(request, request.status, said, Clause.MAINTENANCE_WINDOW)
-    elif start.actions and request.status.interruption is None and observed.has_taken_effect is False:
+    elif start.actions and request.status.interruption is None and observed.has_taken_effect is not True:
         note = interrupted(request, InterruptionCause.STOPPED, "its ManagedVM is gone", now)
     return joined((Part(actions=(note,) if note is not None else ()), start))
 

@@ -19,10 +19,11 @@ from managedvm.planning.calendar import Interval
 from managedvm.planning.case import Case, Job, advance, moved_on, recorded, standing_of, was_asked
 from managedvm.planning.clauses import Clause
 from managedvm.planning.completion import has_taken_effect
-from managedvm.planning.findings import Aspect, Finding, Reason, fails, some, unknown
+from managedvm.planning.findings import Aspect, Finding, fails, some, unknown
 from managedvm.planning.observed import SHUT_DOWN, PowerState, TaskFacts
 from managedvm.planning.plan import Part, earliest, joined
 from managedvm.planning.poweron import runs_since
+from managedvm.planning.reasons import Reason
 from managedvm.planning.records import advanced, later
 from managedvm.planning.retry import refusal, refused, rests_until
 from managedvm.planning.wallclock import shown

@@ -12,9 +12,10 @@ from managedvm.api.changerequest import ChangeRequest, Interruption, Interruptio
 from managedvm.planning.actions import AdvanceRequest, PowerOn
 from managedvm.planning.case import STREAM_LAG, moved_on, was_asked
 from managedvm.planning.clauses import Clause
-from managedvm.planning.findings import Aspect, Finding, Reason, fails, shortened, unknown
+from managedvm.planning.findings import Aspect, Finding, fails, shortened, unknown
 from managedvm.planning.observed import POWER_ON, RECONFIGURE, PowerState, TaskState, VirtualMachine
 from managedvm.planning.plan import Part
+from managedvm.planning.reasons import Reason
 from managedvm.planning.records import advanced
 from managedvm.planning.retry import refusal, rests_until
 

@@ -24,9 +24,10 @@ from managedvm.planning.actions import AdvanceRequest
 from managedvm.planning.case import moved_on
 from managedvm.planning.clauses import Clause
 from managedvm.planning.decisions import made_at, told, with_void
-from managedvm.planning.findings import Aspect, Finding, Reason, fails, holds, shortened, unknown
+from managedvm.planning.findings import Aspect, Finding, fails, holds, shortened, unknown
 from managedvm.planning.orphans import is_another_vm
 from managedvm.planning.plan import earliest
+from managedvm.planning.reasons import Reason
 from managedvm.planning.records import advanced, later
 from managedvm.planning.requestcase import ObservedRequest
 from managedvm.planning.standing import Standing, asked_of, orders, standing, way_out

@@ -13,7 +13,7 @@ from enum import Enum
 
 from managedvm.planning.actions import Action, Reconfigure, RemoveSnapshot, RevertToSnapshot, TakeSnapshot
 from managedvm.planning.clauses import Clause
-from managedvm.planning.findings import Aspect, Finding, Reason, fails, holds, shortened, unknown
+from managedvm.planning.findings import Aspect, Finding, fails, holds, shortened, unknown
 from managedvm.planning.observed import (
     CREATE_SNAPSHOT,
     OUTRUN,
@@ -28,6 +28,7 @@ from managedvm.planning.observed import (
     VirtualMachine,
 )
 from managedvm.planning.plan import Part, joined
+from managedvm.planning.reasons import Reason
 from managedvm.planning.wallclock import shown
 
 METHODS = (CREATE_SNAPSHOT, REVERT_TO_SNAPSHOT, REMOVE_SNAPSHOT, RECONFIGURE)

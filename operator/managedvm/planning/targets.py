@@ -8,9 +8,10 @@ from functools import lru_cache
 
 from managedvm.api.resources import Disk, Resources, ResourceValues
 from managedvm.planning.clauses import Clause
-from managedvm.planning.findings import Aspect, Finding, Reason, fails, holds, some
+from managedvm.planning.findings import Aspect, Finding, fails, holds, some
 from managedvm.planning.observed import VirtualMachine
 from managedvm.planning.quantity import format_bytes, format_mebibytes, parse_bytes, parse_mebibytes
+from managedvm.planning.reasons import Reason
 from managedvm.planning.wallclock import as_utc
 from managedvm.planning.wallclock import shown as shown_time
 

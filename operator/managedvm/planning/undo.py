@@ -7,12 +7,13 @@ from managedvm.planning.actions import Reconfigure
 from managedvm.planning.case import Case
 from managedvm.planning.clauses import Clause
 from managedvm.planning.completion import has_taken_effect
-from managedvm.planning.findings import Aspect, Reason, fails, some
+from managedvm.planning.findings import Aspect, fails, some
 from managedvm.planning.observed import NO_PERMISSION, POWER_ON
 from managedvm.planning.plan import Part
 from managedvm.planning.powercycle import confirmed
 from managedvm.planning.poweron import interrupted
 from managedvm.planning.quantity import parse_mebibytes
+from managedvm.planning.reasons import Reason
 from managedvm.planning.retry import refused, rests_until
 from managedvm.planning.targets import Unit, effort_notes, found_value, note_key
 

@@ -9,10 +9,11 @@ from managedvm.api.vcenter import Mode, VCenter, VCenterStatus
 from managedvm.planning.actions import Action
 from managedvm.planning.availability import BEING_REPAIRED, cluster_drift, repair_cluster
 from managedvm.planning.clauses import Clause
-from managedvm.planning.findings import Aspect, Finding, Reason, Truth, fails, holds, some, unknown
+from managedvm.planning.findings import Aspect, Finding, Truth, fails, holds, some, unknown
 from managedvm.planning.gaps import Unseen, plan_gaps
 from managedvm.planning.observed import ClusterFacts, Unknown
 from managedvm.planning.plan import Group, Part, earliest, flat, joined
+from managedvm.planning.reasons import Reason
 from managedvm.planning.retry import refusal, rests_until
 
 

@@ -15,9 +15,10 @@ from managedvm.planning.assessment import assess_work
 from managedvm.planning.charges import nothing_to_take_back, persons_charge, taken_back
 from managedvm.planning.clauses import Clause
 from managedvm.planning.decisions import Decisions
-from managedvm.planning.findings import Aspect, Finding, Reason, Truth, fails, holds, some, unknown
+from managedvm.planning.findings import Aspect, Finding, Truth, fails, holds, some, unknown
 from managedvm.planning.money import NoRateError, PriceBook
 from managedvm.planning.names import reversal_name
+from managedvm.planning.reasons import Reason
 from managedvm.planning.standing import orders
 from managedvm.planning.wallclock import as_utc, shown
 

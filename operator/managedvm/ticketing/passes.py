@@ -11,7 +11,8 @@ from managedvm.engine.passes import Verdict
 from managedvm.engine.store import Store
 from managedvm.errors import UnknownOutcomeError
 from managedvm.planning import helpdesk
-from managedvm.planning.findings import Aspect, Finding, Reason, some, unknown
+from managedvm.planning.findings import Aspect, Finding, some, unknown
+from managedvm.planning.reasons import Reason
 from managedvm.report import notices, reported, status_patch
 from managedvm.telling import Teller
 from managedvm.ticketing.correspondent import Correspondent

@@ -1,19 +1,13 @@
 """Reading everything that a decision needs, from what is held in memory; a read that failed is Unknown, never nothing."""
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol, TypeVar
+from typing import Protocol
 
-from managedvm.api.base import Resource
 from managedvm.api.changerequest import FINAL_STATES, ChangeRequest, RecordOrigin, RequestedVM
-from managedvm.api.customer import Customer, CustomerSpec, Requests
-from managedvm.api.customercontacts import SINGLETON, CustomerContacts, Requester
-from managedvm.api.helpdesk import SINGLETON as SINGLETON_HELPDESK
-from managedvm.api.helpdesk import Helpdesk
+from managedvm.api.customer import Requests
+from managedvm.api.helpdesk import SINGLETON, Helpdesk
 from managedvm.api.managedvm import ManagedVM
-from managedvm.api.pricelist import PriceList
-from managedvm.api.servicelevel import ServiceLevel, ServiceLevelSpec
 from managedvm.api.vcenter import VCenter, VCenterSpec
 from managedvm.api.vmclaim import VMClaim
 from managedvm.api.workentry import WorkEntry
@@ -24,7 +18,6 @@ from managedvm.planning.entitlement import entitle
 from managedvm.planning.helpdesk import awaits_ticket
 from managedvm.planning.identity import Sight, own_claim, sighted_vm, sticky_identity
 from managedvm.planning.maintenance import maintenance_calendar
-from managedvm.planning.money import Prices
 from managedvm.planning.names import claim_name
 from managedvm.planning.observed import (
     RECONFIGURE,
@@ -34,11 +27,11 @@ from managedvm.planning.observed import (
     Unknown,
     VirtualMachine,
 )
-from managedvm.planning.plan import earliest
 from managedvm.planning.requestcase import ObservedRequest
 from managedvm.planning.targets import carried_by
 from managedvm.planning.vcenter import ManagedCluster
 from managedvm.planning.work import ObservedWork
+from managedvm.world.catalogue import Catalogue
 from managedvm.world.managed import ManagedClusters
 from managedvm.world.outages import Watch, may_end, outages_of, planned_for, unseen
 from managedvm.world.policies import PoliciesInForce
@@ -50,8 +43,6 @@ from managedvm.world.records import (
     work_on,
 )
 from managedvm.world.work import observed_work, request_of
-
-R = TypeVar("R", bound=Resource)
 
 SEEN_AFTER = timedelta(seconds=10)
 """How long after a task was seen to have ended its effect may still be missing in the inventory."""
@@ -104,12 +95,6 @@ HostKeyOf = Callable[[ManagedVM, VirtualMachine | None, VCenterSpec], Awaitable[
 """Returns the host key that a guest shows over SSH that is to be met now; None for all others, which are not asked."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Parsed:
-    version: int
-    model: Resource
-
-
 class Observer:
     """Reads for each kind of pass. `view_of` returns the view of a VCenter by name, None where there is none."""
 
@@ -124,7 +109,7 @@ class Observer:
         self._view_of = view_of
         self._policies = PoliciesInForce(store)
         self._host_key_of = host_key_of
-        self._catalogue: dict[tuple[str, str, str], _Parsed] = {}
+        self._catalogue = Catalogue(store)
         self.managed = ManagedClusters()
         self.watch = watch or Watch()
 
@@ -136,16 +121,16 @@ class Observer:
         own = own_claim(held, vm)
         sight = self._sight(vm, link, own)
         facts = sighted_vm(sight)
-        customer = self._customer(vm.spec.customer_ref.name)
-        spec = self._one(VCenter, vm.spec.vm.v_center_ref.name)
+        customer = self._catalogue.customer(vm.spec.customer_ref.name)
+        spec = self._catalogue.one(VCenter, vm.spec.vm.v_center_ref.name)
         requests = self._operator_requests(vm)
         outages = outages_of(self._store, namespace, sight, facts)
         return managedvm.Observed(
-            levels=self._levels(),
+            levels=self._catalogue.levels(),
             customer=customer,
-            requesters=self._requesters(namespace),
-            elsewhere_since=self._elsewhere_since(namespace, customer),
-            prices=self._prices(customer),
+            requesters=self._catalogue.requesters(namespace),
+            elsewhere_since=self._catalogue.elsewhere_since(namespace, customer),
+            prices=self._catalogue.prices(customer),
             vcenter=spec.spec if spec else None,
             sight=sight if spec else None,
             claims=self._claim_to(sight, facts),
@@ -170,7 +155,7 @@ class Observer:
         return vcenter.ObservedVCenter(
             connection=link.connection if link else vcenter.Connecting("the connection is being set up"),
             clusters=tuple(self._managed_clusters(link)) if link else (),
-            levels=self._levels(),
+            levels=self._catalogue.levels(),
             missing_policies=self._policies.missing(),
             is_changing=link is not None and link.is_changing,
             unseen=unseen(self._store, name, self.watch),
@@ -182,7 +167,11 @@ class Observer:
         body = declared_vm(self._store, namespace, name)
         vm = ManagedVM.of(body) if body else None
         identity = entitlement = None
-        party = self._customer_of(namespace) if vm is None else self._customer(vm.spec.customer_ref.name)
+        party = (
+            self._catalogue.customer_of(namespace)
+            if vm is None
+            else self._catalogue.customer(vm.spec.customer_ref.name)
+        )
         policy = party.requests if party else Requests()
         asked_at = request.asked_at
         if vm is not None and asked_at is not None:
@@ -190,7 +179,7 @@ class Observer:
             sticky = sticky_identity(vm, claim)
             if sticky is not None:
                 identity = RequestedVM(v_center_uuid=sticky.vcenter_uuid, instance_uuid=sticky.instance_uuid)
-            entitlement = entitle(vm.spec.orders, self._levels().get, asked_at)
+            entitlement = entitle(vm.spec.orders, self._catalogue.levels().get, asked_at)
         effect = await self._has_taken_effect(request, now)
         is_orphan = vm is None and effect is True
         level = entitlement.level if entitlement else None
@@ -198,11 +187,11 @@ class Observer:
             exists=vm is not None,
             identity=identity,
             entitlement=entitlement,
-            requesters=self._requesters(namespace),
-            elsewhere_since=self._elsewhere_since(namespace, party),
+            requesters=self._catalogue.requesters(namespace),
+            elsewhere_since=self._catalogue.elsewhere_since(namespace, party),
             policy=policy,
             has_taken_effect=effect,
-            prices=self._prices(party if is_orphan else None),
+            prices=self._catalogue.prices(party if is_orphan else None),
             task=await self._task_of(request) if is_orphan else None,
             carrier=self._carrier(request) if is_orphan else None,
             orphan=self._orphan(request) if vm is None or identity != request.spec.vm else None,
@@ -216,10 +205,14 @@ class Observer:
         """Read what decides about one WorkEntry of a person."""
         namespace, request = entry.metadata.namespace, request_of(self._store, entry)
         vm = self._store.get("ManagedVM", namespace, request.spec.managed_vm_ref.name) if request else None
-        party = self._customer(vm["spec"]["customerRef"]["name"]) if vm else self._customer_of(namespace)
-        people, missing = self._requesters(namespace), self._policies.missing()
-        book = self._prices(party).at(entry.spec.begin)
-        awaits = request is not None and awaits_ticket(self._one(Helpdesk, SINGLETON_HELPDESK), request)
+        party = (
+            self._catalogue.customer(vm["spec"]["customerRef"]["name"])
+            if vm
+            else self._catalogue.customer_of(namespace)
+        )
+        people, missing = self._catalogue.requesters(namespace), self._policies.missing()
+        book = self._catalogue.prices(party).at(entry.spec.begin)
+        awaits = request is not None and awaits_ticket(self._catalogue.one(Helpdesk, SINGLETON), request)
         return observed_work(
             self._store, entry, request, people, book, missing_policies=missing, awaits_ticket=awaits
         )
@@ -239,7 +232,7 @@ class Observer:
         sticky = sticky_identity(vm, own)
         uuid = sticky.instance_uuid if sticky else vm.spec.vm.instance_uuid
         path = vm.spec.vm.inventory_path
-        known = self._one(VCenter, vm.spec.vm.v_center_ref.name)
+        known = self._catalogue.one(VCenter, vm.spec.vm.v_center_ref.name)
         return Sight(
             vcenter_uuid=state.vcenter_uuid,
             by_uuid=link.inventory.vm_by_uuid(uuid) if uuid else None,
@@ -342,12 +335,6 @@ class Observer:
                 return key.name
         return None
 
-    def _customer_of(self, namespace: str) -> CustomerSpec | None:
-        """Return the customer whose VMs are in a namespace, None unless it is just one."""
-        bodies = self._store.by_index("Customer", "namespace", namespace)
-        found = [self._customer(body["metadata"]["name"]) for body in bodies]
-        return found[0] if len(found) == 1 else None
-
     def _connected(self, vcenter_uuid: str) -> View | None:
         """Return the view of the vCenter of this identity, None while it cannot be seen."""
         for key in self._store.keys("VCenter"):
@@ -367,45 +354,6 @@ class Observer:
             cluster = link.inventory.cluster(moref)
             if cluster is not None:
                 yield ManagedCluster(cluster, levels, acting[moref])
-
-    def _levels(self) -> dict[str, ServiceLevelSpec]:
-        return {name: level.spec for name, level in self._all(ServiceLevel)}
-
-    def _customer(self, name: str) -> CustomerSpec | None:
-        found = self._one(Customer, name)
-        return found.spec if found else None
-
-    def _requesters(self, namespace: str) -> tuple[Requester, ...]:
-        found = self._one(CustomerContacts, SINGLETON, namespace)
-        return found.spec.requesters if found else ()
-
-    def _elsewhere_since(self, namespace: str, customer: CustomerSpec | None) -> datetime | None:
-        """Return since when the customer of a namespace lists anybody in another one of its own, None where it does not."""
-        others = (name for name in (customer.namespaces if customer else ()) if name != namespace)
-        return earliest(one.from_ for name in others for one in self._requesters(name))
-
-    def _prices(self, customer: CustomerSpec | None) -> Prices:
-        agreed = customer.price_lists if customer else ()
-        return Prices.of(agreed, lambda name: self._one(PriceList, name))
-
-    def _all(self, model: type[R]) -> Iterator[tuple[str, R]]:
-        for key in self._store.keys(model.KIND.kind):
-            found = self._one(model, key.name, key.namespace)
-            if found is not None:
-                yield key.name, found
-
-    def _one(self, model: type[R], name: str, namespace: str = "") -> R | None:
-        """Return an object of the catalogue, parsed once per version: many VMs ask for the same few."""
-        key = (model.KIND.kind, namespace, name)
-        version = self._store.version(*key)
-        held = self._catalogue.get(key)
-        if held is None or held.version != version:
-            body = self._store.get(*key)
-            if body is None or version is None:
-                self._catalogue.pop(key, None)
-                return None
-            held = self._catalogue[key] = _Parsed(version, model.of(body))
-        return held.model if isinstance(held.model, model) else None
 
 
 def _refuse_half_a_view(link: View) -> None:

@@ -17,8 +17,8 @@ from managedvm.api.vcenter import VCenter, VCenterSpec
 from managedvm.engine.budget import Budget
 from managedvm.errors import InvalidCredentialsError, ManagedVMError
 from managedvm.planning import vcenter as planning
-from managedvm.planning.findings import Reason
 from managedvm.planning.observed import TaskFacts, Unknown
+from managedvm.planning.reasons import Reason
 from managedvm.world.credentials import server_of
 from managedvm.world.kube import Kube, NotFoundError, Object
 from managedvm.world.vsphere.connection import Server

@@ -11,8 +11,8 @@ from pydantic import SecretStr
 from managedvm.api.vcenter import Mode
 from managedvm.errors import InvalidCredentialsError, ManagedVMError
 from managedvm.planning.guestaccess import contact_is_due, trusted_key
-from managedvm.planning.managedvm import effective_mode
 from managedvm.planning.observed import Unknown
+from managedvm.planning.permission import effective_mode
 from managedvm.world.guests.port import Guest, GuestLogin, JumpHost, SshWay
 from managedvm.world.kube import NotFoundError
 from managedvm.world.secrets import hidden, plain

@@ -25,7 +25,7 @@ from managedvm.errors import (
     UnknownOutcomeError,
     WaitingError,
 )
-from managedvm.planning.findings import Reason
+from managedvm.planning.reasons import Reason
 from managedvm.world.helpdesk.port import HelpdeskPort
 from managedvm.world.helpdesk.zammad import Zammad
 from managedvm.world.kube import Kube, NotFoundError
