@@ -11,12 +11,12 @@ from managedvm.api.kinds import KINDS
 from managedvm.errors import ConflictError
 from managedvm.world.apply import create_once
 from managedvm.world.kube import HttpKube
-from tests.api.bodies import change_request, work_entry
+from tests.api.bodies import change_request, outage, work_entry
 
 pytestmark = pytest.mark.lab
 
 SUBJECT = {"kind": "ServiceAccount", "name": operator.ACCOUNT, "namespace": "managedvm-system"}
-RECORDS = {"changerequests", "workentries"}
+RECORDS = {"changerequests", "workentries", "outages"}
 CHANGING = {"update", "patch", "delete", "deletecollection"}
 
 
@@ -58,21 +58,34 @@ def http_kube(replica):
     return connect
 
 
-@pytest.mark.parametrize("kind", ["ChangeRequest", "WorkEntry"])
-async def test_a_record_that_is_there_already_is_read_and_compared(party, http_kube, kind):
+def twice(namespace, kind):
+    """Return two bodies of a record of the operator's that have one name and say different things."""
     name = "op-twice"
-    body, other = (
-        change_request(party.namespace, name, person, origin="Operator", managedVMRef={"name": vm})
-        if kind == "ChangeRequest"
-        else work_entry(party.namespace, name, "operator", changeRequestRef={"name": vm})
-        for person, vm in (("a@kunde.example", "web-01"), ("b@kunde.example", "web-02"))
-    )
+    match kind:
+        case "ChangeRequest":
+            said = (("a@kunde.example", "web-01"), ("b@kunde.example", "web-02"))
+            return [
+                change_request(namespace, name, person, origin="Operator", managedVMRef={"name": vm})
+                for person, vm in said
+            ]
+        case "WorkEntry":
+            return [
+                work_entry(namespace, name, "operator", changeRequestRef={"name": vm})
+                for vm in ("web-01", "web-02")
+            ]
+        case _:
+            return [outage(namespace, name, cause=cause) for cause in ("PoweredOff", "HostDown")]
+
+
+@pytest.mark.parametrize("kind", ["ChangeRequest", "WorkEntry", "Outage"])
+async def test_a_record_that_is_there_already_is_read_and_compared(party, http_kube, kind):
+    body, other = twice(party.namespace, kind)
     kube = await http_kube()
     try:
         first = await create_once(kube, body)
         again = await create_once(kube, body)
         assert (again["metadata"]["uid"], again["spec"]) == (first["metadata"]["uid"], first["spec"])
-        with pytest.raises(ConflictError, match=name):
+        with pytest.raises(ConflictError, match="op-twice"):
             await create_once(kube, other)
     finally:
         await kube.close()
