@@ -273,7 +273,7 @@ async def test_a_vm_that_is_shut_down_has_its_slot_before_and_is_started_without
         await follower.until(lambda f: f.vm(DB).task.end, "the change")
         sim.admin.fault("slow-task", method=RECONFIGURE, seconds=2)
         await follower.vsphere.power_on(vm.moref)
-        await follower.until(lambda f: f.vm(DB).power is PowerState.ON, "the start")
+        await follower.until(lambda f: f.vm(DB).power is PowerState.ON and f.vm(DB).task.end, "the start")
         await follower.vsphere.reconfigure(reconfiguration(follower.vm(APP), notes={"managedvm.up": "1"}))
         await follower.vsphere.power_on(vm.moref)
 
