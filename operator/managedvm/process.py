@@ -202,9 +202,8 @@ class Operator:
             logger.error("Not ready: %s", words)
             await asyncio.sleep(_CLOCK_SECONDS)
             with suppress(WaitingError):
-                await self.kube.find(
-                    "Namespace", "", self._settings.namespace
-                )  # an answer that tells the time
+                # Any answer tells the time.
+                await self.kube.find("Namespace", "", self._settings.namespace)
         self._ready.set()
 
     def _readiness(self) -> Health:

@@ -22,7 +22,7 @@ from managedvm.planning.clauses import Clause
 from managedvm.planning.entitlement import Entitlement
 from managedvm.planning.findings import Finding
 from managedvm.planning.money import Prices
-from managedvm.planning.observed import PowerState, TaskFacts, TaskState, Unknown, VirtualMachine
+from managedvm.planning.observed import TaskFacts, TaskState, Unknown, VirtualMachine
 from managedvm.planning.standing import Asked, Standing, asked_of, standing
 from managedvm.planning.targets import Target
 
@@ -92,11 +92,6 @@ class Case:
         is_own = self.facts.task is not None and self.facts.task.moref == task.moref
         seen = task.seen_at + STREAM_LAG
         return None if is_own or seen <= self.now else seen
-
-    @property
-    def is_down(self) -> bool:
-        """Whether the VM is off because we asked it to shut down for a change."""
-        return self.facts.power is PowerState.OFF and any(was_asked(r.status) for r in self.open_requests)
 
 
 @dataclass(frozen=True, slots=True)
